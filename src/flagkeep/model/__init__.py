@@ -1,0 +1,1 @@
+"""What travels on the wire and lies in the stores; hides the formats, knows no behaviour."""

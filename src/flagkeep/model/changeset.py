@@ -1,0 +1,44 @@
+"""The one currency between sources, memory and stores."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
+
+Items = Mapping[str, SerializedItem]
+
+
+class Selector(msgspec.Struct, frozen=True):
+    """Where in an upstream's history a change set ends, so that the next can begin there."""
+
+    state: str
+    version: int
+
+
+class ChangeSet(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole environment (`full`), or what changed in one.
+
+    Attributes:
+        full: whether what is not named here is gone.
+        flags: flags and tombstones by key.
+        segments: segments and tombstones by key.
+        selector: the upstream's name for this state; None where the source has none.
+        bad: items that were received and cannot be used; their last good versions stay.
+    """
+
+    full: bool
+    flags: Items = msgspec.field(default_factory=dict)
+    segments: Items = msgspec.field(default_factory=dict)
+    selector: Selector | None = None
+    bad: tuple[BadItem, ...] = ()
+
+    def of(self, kind: Kind) -> Items:
+        """Return the items of one kind."""
+        return self.flags if kind is Kind.FLAG else self.segments
+
+    def items(self) -> Iterator[tuple[ItemRef, SerializedItem]]:
+        """Yield every item, segments first."""
+        for kind in (Kind.SEGMENT, Kind.FLAG):
+            for key, item in self.of(kind).items():
+                yield ItemRef(kind, key), item

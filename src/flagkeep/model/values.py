@@ -1,0 +1,61 @@
+"""JSON values: copies that share nothing with the caller, and a form that compares and hashes."""
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
+
+MAX_DEPTH: Final = 100
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+
+
+class NotJson(ValueError):
+    """A value has no JSON form; the message says why."""
+
+
+def copy_json(value: Any, depth: int = 0) -> Any:  # noqa: ANN401  JSON
+    """Return a deep copy in plain types: str, int, float, bool, None, list, dict.
+
+    Subclasses become what they are based on; tuples become lists.
+
+    Raises:
+        NotJson: NaN, infinity, another type, a key that is not a string, or over 100 levels
+            (a value that contains itself included).
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise NotJson(f"{value} is not a JSON number")
+        return float(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if depth >= MAX_DEPTH:
+        raise NotJson(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
+    if isinstance(value, list | tuple):
+        return [copy_json(one, depth + 1) for one in value]
+    if isinstance(value, Mapping):
+        return {_name(name): copy_json(one, depth + 1) for name, one in value.items()}
+    raise NotJson(f"{kind.__name__} is not a JSON type")
+
+
+def frozen_value(value: Any) -> Hashable:  # noqa: ANN401  JSON
+    """Return a hashable form, equal exactly if the JSON values are.
+
+    JSON types stay apart (1, "1" and true differ), numbers compare as numbers (1 equals 1.0).
+    """
+    if isinstance(value, bool):
+        return (bool, value)
+    if isinstance(value, list):
+        return (list, tuple(frozen_value(one) for one in value))
+    if isinstance(value, dict):
+        return (dict, frozenset((name, frozen_value(one)) for name, one in value.items()))
+    return value  # type: ignore[no-any-return]  # str, int, float or None: hashable as they are
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise NotJson(f"the key {name!r} of an object is not a string")
+    return str.__str__(name)
