@@ -1,0 +1,274 @@
+"""Flags as ready objects, and their evaluation (evaluation spec, section 2).
+
+Three forms, by what can happen in them: a flag whose answer is always the same, one that looks at
+the context only, and one that needs other flags or segments. Results are made once, when the flag
+is compiled, and shared by all evaluations.
+"""
+
+from typing import Any, NamedTuple, Protocol, final
+
+import msgspec
+
+from flagkeep.evaluation.bucketing import bucketable, digest_of, encoded
+from flagkeep.evaluation.clauses import CompiledClause, attribute_at
+from flagkeep.evaluation.inputs import Inputs, Scope
+from flagkeep.evaluation.result import MALFORMED, Malformed, PrerequisiteResult, Result
+from flagkeep.model.context import Context
+from flagkeep.model.item import ItemRef
+from flagkeep.model.values import copy_json
+
+
+class FlagFacts(msgspec.Struct, frozen=True):
+    """What others want to know of a flag besides its value.
+
+    Attributes:
+        references: flags and segments it may need.
+        problems: parts of it that can never match, in words.
+        check_ratio: of a migration flag, else None.
+    """
+
+    key: str
+    version: int
+    track_events: bool
+    debug_events_until_date: float | None
+    is_client_side: bool
+    sampling_ratio: int
+    exclude_from_summaries: bool
+    check_ratio: int | None
+    references: tuple[ItemRef, ...]
+    problems: tuple[str, ...]
+
+
+class CompiledFlag(Protocol):
+    """A flag, ready to be evaluated.
+
+    Attributes:
+        on: whether targeting is on; a prerequisite that is off has failed.
+    """
+
+    facts: FlagFacts
+    on: bool
+
+    def evaluate(self, context: Context, inputs: Inputs) -> Result:
+        """Return the outcome for a valid `context`; raises only `InputMissing`."""
+        ...
+
+    def decide(self, context: Context, scope: Scope) -> Result:
+        """Return the outcome within a running evaluation; raises `Malformed` to end it."""
+        ...
+
+
+def evaluate(flag: CompiledFlag, context: Context, inputs: Inputs) -> Result:
+    """Return the outcome of `flag` for a valid `context`.
+
+    Raises:
+        InputMissing: `inputs` lacks something; evaluation is pure, so it can be run again.
+    """
+    return flag.evaluate(context, inputs)
+
+
+class Targets(NamedTuple):
+    """Results by context key, for one kind."""
+
+    kind: str
+    results: dict[str, Result]
+
+
+class Rule(NamedTuple):
+    """Conditions, and what follows: `fixed`, or what `rollout` chooses."""
+
+    clauses: tuple[CompiledClause, ...]
+    fixed: Result
+    rollout: "CompiledRollout | None"
+
+
+@final
+class CompiledRollout:
+    """Arms to choose from.
+
+    Attributes:
+        kind: whose attribute counts.
+        path: of that attribute; empty if the reference is invalid.
+        by_key: whether it is simply the key.
+        prefix: of the text that is hashed.
+        arms: limit (see `bucketing`) and result, in order.
+        last: the result beyond all limits.
+        zero: the result of bucket 0.
+        without_kind: the result for a context that lacks the kind.
+    """
+
+    __slots__ = ("arms", "by_key", "kind", "last", "path", "prefix", "without_kind", "zero")
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        path: tuple[str, ...],
+        prefix: str,
+        arms: tuple[tuple[bytes, Result], ...],
+        without_kind: Result,
+    ) -> None:
+        self.kind = kind
+        self.path = path
+        self.by_key = path == ("key",)
+        self.prefix = prefix
+        self.arms = arms
+        self.last = arms[-1][1]
+        self.zero = next((result for limit, result in arms if limit), self.last)
+        self.without_kind = without_kind
+
+    def choose(self, context: Context) -> Result:
+        """Return the arm for `context`."""
+        member: Context | None = context
+        if context.kind != self.kind:
+            member = context.individual(self.kind)
+        if not self.by_key and not self.path:
+            raise Malformed
+        if member is None:
+            return self.without_kind
+        value: Any = member.key if self.by_key else bucketable(attribute_at(member, self.path))
+        if value is None:
+            return self.zero
+        try:
+            text = (self.prefix + value).encode()
+        except UnicodeEncodeError:
+            text = encoded(self.prefix + value)
+        digest = digest_of(text).digest()
+        for limit, result in self.arms:
+            if digest < limit:
+                return result
+        return self.last
+
+
+@final
+class ConstantFlag:
+    """A flag with one answer for everybody."""
+
+    __slots__ = ("facts", "on", "result")
+
+    def __init__(self, facts: FlagFacts, *, on: bool, result: Result) -> None:
+        self.facts = facts
+        self.on = on
+        self.result = result
+
+    def evaluate(self, context: Context, inputs: Inputs) -> Result:  # noqa: ARG002
+        """Return the answer."""
+        return self.result
+
+    def decide(self, context: Context, scope: Scope) -> Result:  # noqa: ARG002
+        """Return the answer."""
+        return self.result
+
+
+@final
+class PlainFlag:
+    """A flag that is on and needs nothing but the context."""
+
+    __slots__ = ("fallthrough", "facts", "on", "rules", "targets")
+
+    def __init__(
+        self,
+        facts: FlagFacts,
+        targets: tuple[Targets, ...],
+        rules: tuple[Rule, ...],
+        fallthrough: Rule,
+    ) -> None:
+        self.facts = facts
+        self.on = True
+        self.targets = targets
+        self.rules = rules
+        self.fallthrough = fallthrough
+
+    def evaluate(self, context: Context, inputs: Inputs) -> Result:  # noqa: ARG002
+        """Return the outcome."""
+        try:
+            return self.decide(context, None)
+        except Malformed:
+            return MALFORMED
+
+    def decide(self, context: Context, scope: Scope | None) -> Result:
+        """Return the first that applies: target, rule, fallthrough."""
+        for kind, results in self.targets:
+            if context.kind == kind:
+                hit = results.get(context.key)
+            else:
+                member = context.individual(kind)
+                hit = None if member is None else results.get(member.key)
+            if hit is not None:
+                return hit
+        for clauses, fixed, rollout in self.rules:
+            for clause in clauses:
+                if not clause.matches(context, scope):  # type: ignore[arg-type]  # without segments nobody looks at the scope
+                    break
+            else:
+                return fixed if rollout is None else rollout.choose(context)
+        _, fixed, rollout = self.fallthrough
+        return fixed if rollout is None else rollout.choose(context)
+
+
+class Prerequisite(NamedTuple):
+    """Another flag that must be on and give variation `index`."""
+
+    key: str
+    index: int
+    failed: Result
+
+
+@final
+class LinkedFlag:
+    """A flag that is on and needs other flags or segments, or whose values are not scalars."""
+
+    __slots__ = ("facts", "on", "prerequisites", "rest")
+
+    def __init__(self, prerequisites: tuple[Prerequisite, ...], rest: "PlainFlag | ConstantFlag") -> None:
+        self.facts = rest.facts
+        self.on = rest.on
+        self.prerequisites = prerequisites
+        self.rest = rest
+
+    def evaluate(self, context: Context, inputs: Inputs) -> Result:
+        """Return the outcome, with everything that was met on the way."""
+        scope = Scope(inputs)
+        try:
+            result = self.decide(context, scope)
+        except Malformed:
+            result = MALFORMED
+        reason = result.reason
+        if scope.status is not None:
+            reason = msgspec.structs.replace(reason, big_segments_status=scope.status)
+        return Result(
+            copy_json(result.value),
+            result.index,
+            reason,
+            experiment=result.experiment,
+            prerequisites=tuple(scope.prerequisites),
+            direct_prerequisites=tuple(scope.direct),
+        )
+
+    def decide(self, context: Context, scope: Scope) -> Result:
+        """Return the outcome within a running evaluation."""
+        if not scope.inputs.complete:
+            scope.inputs.demand(self.facts.references)
+        if self.prerequisites:
+            scope.flag_chain.append(self.facts.key)
+            failed = self._failed_prerequisite(context, scope)
+            scope.flag_chain.pop()
+            if failed is not None:
+                return failed
+        return self.rest.decide(context, scope)
+
+    def _failed_prerequisite(self, context: Context, scope: Scope) -> Result | None:
+        chain = scope.flag_chain
+        for key, index, failed in self.prerequisites:
+            if len(chain) == 1:
+                scope.direct.append(key)
+            if key in chain:
+                raise Malformed
+            flag = scope.inputs.flag(key)
+            if flag is None:
+                return failed
+            result = flag.decide(context, scope)
+            scope.prerequisites.append(PrerequisiteResult(flag, result, self.facts.key))
+            if not flag.on or result.index != index:
+                return failed
+        return None
