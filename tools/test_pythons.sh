@@ -1,0 +1,78 @@
+#!/bin/sh
+# Test the wheel alone, without extras: on every supported Python that is here besides the one of
+# .venv, and on the oldest with the lowest dependencies that pyproject.toml allows.
+# Environments are kept in .venvs/. Arguments go to pytest.
+set -eu
+
+cd "$(dirname "$0")/.."
+# shellcheck source=tools/pythons.sh
+. tools/pythons.sh
+
+say() { printf '\n== %s\n' "$*"; }
+
+make_environment() { # NAME PYTHON
+    [ -x ".venvs/$1/bin/python" ] && return
+    mkdir -p .venvs
+    "$2" -m venv ".venvs/$1"
+    ".venvs/$1/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'
+}
+
+# The tests of what needs an extra are left out: a folder whose imports need it, and a marker.
+test_in() { # NAME, then arguments for pytest
+    environment=.venvs/$1/bin/python
+    shift
+    (
+        unset PYTHONPATH
+        "$environment" -m pytest -q -m "not extras and not faults" --ignore=tests/cli "$@"
+    )
+}
+
+lowest_dependencies() {
+    .venv/bin/python -c '
+import re, tomllib
+with open("pyproject.toml", "rb") as file:
+    wanted = tomllib.load(file)["project"]["dependencies"]
+print(" ".join(re.sub(">=", "==", each) for each in wanted))
+'
+}
+
+sh tools/build_wheel.sh
+ours=$(.venv/bin/python -c 'import sys; print(sys.version_info[1])')
+failed=
+tested=
+oldest=
+oldest_path=
+found=$(mktemp)
+trap 'rm -f "$found"' EXIT
+find_pythons >"$found"
+while read -r minor python <&3; do
+    can_make_venv "$python" || continue
+    case " $tested " in *" $minor "*) continue ;; esac
+    tested="$tested $minor"
+    oldest=$minor oldest_path=$python
+    [ "$minor" = "$ours" ] && continue
+    say "Python 3.$minor ($python), no extras"
+    make_environment "3.$minor" "$python"
+    if ! ".venvs/3.$minor/bin/python" -m pip install --quiet --force-reinstall --no-deps dist/*.whl ||
+        ! ".venvs/3.$minor/bin/python" -m pip install --quiet --only-binary=google-re2,msgspec \
+            dist/*.whl --group test; then
+        say "Python 3.$minor is left out: the dependencies have no wheels for it"
+        continue
+    fi
+    test_in "3.$minor" "$@" || failed="$failed 3.$minor"
+done 3<"$found"
+
+if [ -n "$oldest" ]; then
+    say "Python 3.$oldest, lowest dependencies: $(lowest_dependencies)"
+    make_environment lowest "$oldest_path"
+    .venvs/lowest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+    # shellcheck disable=SC2046  # one requirement per word
+    .venvs/lowest/bin/python -m pip install --quiet --only-binary=google-re2,msgspec \
+        dist/*.whl --group test $(lowest_dependencies)
+    test_in lowest "$@" || failed="$failed lowest"
+fi
+
+if [ -n "$failed" ]; then
+    say "failed on:$failed"
+    exit 1
+fi
