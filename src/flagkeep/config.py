@@ -161,7 +161,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         defaults: by flag key; outrank the default of the caller.
         cache: how long what was read from the store counts as fresh.
         store_policy: None takes it from the environment variables `FLAGKEEP_*`.
-        send_events: whether analytics events are wanted.
     """
 
     sdk_key: str = ""
@@ -171,7 +170,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Mapping[str, Any] = {}
     cache: CachePolicy = CachePolicy()
     store_policy: StorePolicy | None = None
-    send_events: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.sdk_key, str):
