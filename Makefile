@@ -61,7 +61,7 @@ coverage:  ## branch coverage of the tests
 
 bench:  ## flagkeep and the official SDK in turn
 	@sh tools/setup.sh run
-	@$(PYTHON) benchmarks/run.py $(ARGS)
+	@$(PYTHON) -m benchmarks.run $(ARGS)
 
 changelog:  ## what the next version's changelog would say
 	@sh tools/setup.sh dev
