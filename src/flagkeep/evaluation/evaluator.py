@@ -260,10 +260,10 @@ class LinkedFlag:
     def _failed_prerequisite(self, context: Context, scope: Scope) -> Result | None:
         chain = scope.flag_chain
         for key, index, failed in self.prerequisites:
-            if len(chain) == 1:
-                scope.direct.append(key)
             if key in chain:
                 raise Malformed
+            if len(chain) == 1:
+                scope.direct.append(key)
             flag = scope.inputs.flag(key)
             if flag is None:
                 return failed

@@ -1,0 +1,1 @@
+"""Tests of flagkeep; the folders mirror the source."""

@@ -1,0 +1,20 @@
+"""How many examples the property tests of this folder try."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+THOROUGH = os.environ.get("FLAGKEEP_THOROUGH") == "1"
+
+
+def examples(number: int) -> Callable[[Any], Any]:
+    """Try `number` examples, the same ones every time; fifty times as many, random, if thorough."""
+    return settings(
+        max_examples=number * 50 if THOROUGH else number,
+        derandomize=not THOROUGH,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )

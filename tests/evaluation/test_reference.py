@@ -1,0 +1,65 @@
+"""The compiled evaluation equals the slow, obvious one on generated flags and contexts."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flagkeep.evaluation import evaluate
+from flagkeep.model.context import Context
+from tests import reference, strategies
+from tests.evaluation.bridge import (
+    Object,
+    compiled_inputs,
+    evaluated,
+    evaluated_stepwise,
+    flag_with,
+    outcome_of,
+)
+from tests.evaluation.profiles import examples
+from tests.reference import World
+from tests.reference.operators import equals
+
+contexts = st.lists(strategies.contexts(), min_size=1, max_size=3)
+
+
+def assert_same(ours: reference.Outcome, expected: reference.Outcome) -> None:
+    """Compare, values with JSON's own equality: `1` and `true` differ."""
+    assert equals(ours.value, expected.value)
+    ours.value = expected.value
+    assert ours == expected
+
+
+@examples(500)
+@given(strategies.worlds(), contexts)
+def test_compiled_flags_equal_the_reference(world: World, contexts: list[Object]) -> None:
+    inputs = compiled_inputs(world)
+    for data in contexts:
+        context = Context.from_dict(data)
+        assert context.valid
+        for key, flag in world.flags.items():
+            compiled = inputs.flags[key]
+            assert compiled is not None
+            expected = reference.evaluate(flag, data, world)
+            assert_same(outcome_of(evaluate(compiled, context, inputs)), expected)
+            assert_same(outcome_of(evaluated_stepwise(compiled, context, inputs)), expected)
+
+
+@examples(600)
+@given(st.data(), st.sampled_from(sorted(strategies.VALUES_BY_OPERATOR)))
+def test_every_operator_equals_the_reference(data: st.DataObject, op: str) -> None:
+    clause = data.draw(strategies.clauses(op=op))
+    wanted = strategies.VALUES_BY_OPERATOR[op]
+    context: Object = {
+        "kind": "user",
+        "key": data.draw(st.sampled_from(strategies.KEYS[:-1])),
+        "n": data.draw(wanted | st.lists(wanted, max_size=3)),
+        "deep": {"x": data.draw(wanted | strategies.values)},
+    }
+    flag = flag_with(rules=[{"clauses": [clause], "variation": 0}])
+    assert_same(evaluated(flag, context), reference.evaluate(flag, context, World()))
+
+
+@examples(300)
+@given(strategies.rollouts, strategies.contexts(), strategies.texts)
+def test_every_rollout_equals_the_reference(rollout: Object, context: Object, salt: str) -> None:
+    flag = flag_with(fallthrough={"rollout": rollout}, salt=salt)
+    assert_same(evaluated(flag, context), reference.evaluate(flag, context, World()))

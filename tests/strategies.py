@@ -1,0 +1,265 @@
+"""Every Hypothesis strategy: environments and contexts that fit each other, odd values included.
+
+Keys, names and values come from small pools that flags and contexts share, so that rules match
+often. Everything is plain JSON as it would arrive: fields are absent, null, or whole numbers with
+a fraction of zero, wherever the data model allows it.
+"""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.reference import World
+
+Json = Any
+Object = dict[str, Any]
+Objects = st.SearchStrategy[Object]
+
+KINDS = ["user", "org", "device"]
+KEYS = ["a", "b", "x:1%", "é", ""]
+FLAG_KEYS = ["f", "g", "h", "i"]
+SEGMENT_KEYS = ["s", "t", "u", "v"]
+NAMES = ["n", "m", "/n", "a/b", "~t", "deep", "name", "anonymous", "key", "kind"]
+REFERENCES = ["/n", "/deep/x", "/deep/x/y", "/deep/0", "/a~1b", "/~0t", "/~1n", "/key", "/kind"]
+BROKEN_REFERENCES = ["", "/", "//", "/a~2", "/n/", "/n//m", "/~"]
+LONE_SURROGATE = "\ud800"
+ODD_TEXTS = ["", LONE_SURROGATE, "\x00", "1", "true", "\U0001f600", "A", "ab", "ba"]
+VERSIONS = ["2", "2.0", "2.0.0", "2-rc", "2.0.0-rc.2", "2.0.0-rc.10", "2.0.0+b", "02.0.0", "10.0.0"]
+TIMES = [
+    "2017-12-06T07:00:00Z",
+    "2017-12-06T00:00:00.000-07:00",
+    "2017-12-06t07:00:00.000000001z",
+    "2017-12-06T06:59:60Z",
+    "2017-12-06 07:00:00Z",
+    "2017-12-06T24:00:00Z",
+]
+NUMBERS = [
+    *(0, 1, -1, 2, 1.0, -0.0, 1.5, 7, 99, 10**400, -(10**400), 2**53, 2**53 + 1, 2.0**53, 1e300),
+    *(2**64, 1512543600000, 1512543600000.0, 1512543600001.0, 1512543600000.5, 5e-324),
+]
+PATTERNS = ["^a", "a$", "b", "", "(", "(?i)A", r"\d", "(?=a)", "a|b", LONE_SURROGATE, r"^\w+$"]
+
+texts = st.sampled_from([*KEYS, *ODD_TEXTS, *VERSIONS, *TIMES, *KINDS])
+numbers = st.sampled_from(NUMBERS) | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+scalars = texts | numbers | st.booleans()
+values = st.recursive(
+    scalars | st.none(),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["x", "y", "0", ""]), inner, max_size=3),
+    max_leaves=4,
+)
+any_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def whole(strategy: st.SearchStrategy[int]) -> st.SearchStrategy[float]:
+    """Write some of the integers as `3.0`."""
+    return st.tuples(strategy, st.integers(0, 7)).map(lambda pair: _maybe_float(*pair))
+
+
+def _maybe_float(number: int, choice: int) -> float:
+    return float(number) if choice == 0 and abs(number) < 2**53 else number
+
+
+def fields(required: Object, optional: Object) -> Objects:
+    """Build objects whose optional members may be absent or null."""
+    nullable = {name: st.none() | strategy for name, strategy in optional.items()}
+    return st.fixed_dictionaries(required, optional=nullable)
+
+
+kinds = st.sampled_from(["user", "user", "org", "device", "nobody", ""])
+attributes = st.sampled_from([*NAMES, *NAMES, *NAMES, *REFERENCES, *BROKEN_REFERENCES])
+safe_attributes = st.sampled_from([*NAMES, *REFERENCES])
+indices = whole(st.sampled_from([0, 0, 1, 1, 2, 3, -1]))
+weights = whole(
+    st.sampled_from([0, 0, 1, 10_000, 33_333, 50_000, 99_999, 100_000, 100_001, -5, 2**70])
+    | st.integers(0, 100_000)
+)
+seeds = whole(st.sampled_from([0, 61, -5, 2**64]) | st.integers())
+
+# --- contexts --------------------------------------------------------------------------------------
+
+custom_attributes = st.dictionaries(
+    st.sampled_from(["n", "m", "/n", "a/b", "~t", "deep"]),
+    values | st.fixed_dictionaries({}, optional={"x": values, "0": scalars}),
+    max_size=4,
+)
+private_references = st.lists(safe_attributes | st.sampled_from(BROKEN_REFERENCES), max_size=3)
+
+
+@st.composite
+def members(draw: st.DrawFn) -> Object:
+    """Draw a single context without its kind."""
+    member: Object = {"key": draw(st.sampled_from(KEYS[:-1])), **draw(custom_attributes)}
+    if draw(st.booleans()):
+        member["name"] = draw(st.sampled_from(["a", "", None]))
+    if draw(st.booleans()):
+        member["anonymous"] = draw(st.booleans())
+    if draw(st.integers(0, 3)) == 0:
+        member["_meta"] = {"privateAttributes": draw(private_references)}
+    return member
+
+
+def single_contexts() -> Objects:
+    """Build contexts of one kind."""
+    kind = st.sampled_from(["user", "user", *KINDS])
+    return st.builds(lambda name, member: {"kind": name, **member}, kind, members())
+
+
+def multi_contexts() -> Objects:
+    """Build contexts of several kinds, at times of just one."""
+    several = st.dictionaries(st.sampled_from(KINDS), members(), min_size=1, max_size=3)
+    return several.map(lambda found: {"kind": "multi", **found})
+
+
+def contexts() -> Objects:
+    """Build valid contexts in their JSON form."""
+    return single_contexts() | multi_contexts()
+
+
+# --- clauses ---------------------------------------------------------------------------------------
+
+VALUES_BY_OPERATOR: dict[str, st.SearchStrategy[Json]] = {
+    "in": values | scalars,
+    "startsWith": texts,
+    "endsWith": texts,
+    "contains": texts,
+    "matches": st.sampled_from(PATTERNS),
+    "lessThan": numbers,
+    "lessThanOrEqual": numbers,
+    "greaterThan": numbers,
+    "greaterThanOrEqual": numbers,
+    "before": st.sampled_from(TIMES) | numbers,
+    "after": st.sampled_from(TIMES) | numbers,
+    "semVerEqual": st.sampled_from(VERSIONS),
+    "semVerLessThan": st.sampled_from(VERSIONS),
+    "semVerGreaterThan": st.sampled_from(VERSIONS),
+    "segmentMatch": st.sampled_from([*SEGMENT_KEYS, "missing"]),
+    "unheardOf": scalars,
+    "": scalars,
+}
+
+
+@st.composite
+def clauses(draw: st.DrawFn, *, op: str | None = None) -> Object:
+    """Draw a clause whose values suit its operator, mostly."""
+    pool = ["segmentMatch", "in", "in", *VALUES_BY_OPERATOR]
+    op = draw(st.sampled_from(pool)) if op is None else op
+    wanted = VALUES_BY_OPERATOR[op]
+    if op != "segmentMatch" and draw(st.integers(0, 5)) == 0:
+        wanted = values
+    clause: Object = {"op": op, "values": draw(st.lists(wanted, max_size=3))}
+    if op == "segmentMatch":
+        clause["attribute"] = ""
+    elif draw(st.integers(0, 30)):
+        clause["attribute"] = draw(attributes if draw(st.integers(0, 9)) == 0 else safe_attributes)
+    clause.update(draw(fields({}, {"negate": st.booleans(), "contextKind": kinds})))
+    return clause
+
+
+# --- flags and segments ----------------------------------------------------------------------------
+
+weighted_variations = fields(
+    {}, {"variation": indices, "weight": weights, "untracked": st.booleans()}
+)
+rollouts = fields(
+    {"variations": st.lists(weighted_variations, max_size=4)},
+    {
+        "kind": st.sampled_from(["rollout", "experiment", "experiment", "other", ""]),
+        "contextKind": kinds,
+        "bucketBy": attributes,
+        "seed": seeds,
+    },
+)
+outcomes = fields({}, {"variation": indices}) | fields({}, {"rollout": rollouts})
+outcomes |= fields({"rollout": rollouts}, {"variation": indices})
+targets = fields(
+    {"variation": indices},
+    {"contextKind": kinds, "values": st.lists(st.sampled_from(KEYS), max_size=3)},
+)
+flag_rules = st.builds(
+    lambda outcome, rule: {**outcome, **rule},
+    outcomes,
+    fields(
+        {"clauses": st.lists(clauses(), max_size=2)},
+        {"id": st.sampled_from(["r1", ""]), "trackEvents": st.booleans()},
+    ),
+)
+prerequisites = fields(
+    {"key": st.sampled_from([*FLAG_KEYS, *FLAG_KEYS, "missing"])}, {"variation": indices}
+)
+
+
+def flags(key: str) -> Objects:
+    """Build flags that are mostly on."""
+    return fields(
+        {
+            "key": st.just(key),
+            "version": whole(st.integers(0, 9)),
+            "on": st.sampled_from([True, True, True, False]),
+            "variations": st.lists(values, min_size=2, max_size=4) | st.just([]),
+            "fallthrough": st.none() | outcomes | outcomes,
+        },
+        {
+            "offVariation": indices,
+            "prerequisites": st.lists(prerequisites, max_size=2),
+            "targets": st.lists(targets, max_size=2),
+            "contextTargets": st.lists(targets, max_size=2),
+            "rules": st.lists(flag_rules, max_size=3),
+            "salt": texts,
+            "trackEventsFallthrough": st.booleans(),
+        },
+    )
+
+
+key_lists = st.lists(st.sampled_from(KEYS), max_size=2)
+segment_targets = fields({}, {"contextKind": kinds, "values": key_lists})
+segment_rules = fields(
+    {"clauses": st.lists(clauses(), max_size=2)},
+    {"weight": weights, "bucketBy": attributes, "rolloutContextKind": kinds},
+)
+
+
+def segments(key: str) -> Objects:
+    """Build segments, a good part of them Big Segments."""
+    return fields(
+        {"key": st.just(key), "version": whole(st.integers(0, 9))},
+        {
+            "included": key_lists,
+            "excluded": key_lists,
+            "includedContexts": st.lists(segment_targets, max_size=2),
+            "excludedContexts": st.lists(segment_targets, max_size=2),
+            "rules": st.lists(segment_rules, max_size=2),
+            "salt": texts,
+            "unbounded": st.booleans(),
+            "unboundedContextKind": kinds,
+            "generation": whole(st.integers(1, 2)),
+        },
+    )
+
+
+references_to_big = st.sampled_from([f"{key}.g{n}" for key in SEGMENT_KEYS for n in (1, 2)])
+one_membership = st.tuples(
+    st.sampled_from(["HEALTHY", "STALE", "STORE_ERROR", "NOT_CONFIGURED"]),
+    st.dictionaries(references_to_big, st.booleans(), max_size=4),
+)
+memberships = st.none() | st.fixed_dictionaries(dict.fromkeys(KEYS, one_membership))
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Draw an environment; what is not in it is referred to all the same."""
+    flag_keys = FLAG_KEYS[: draw(st.integers(1, len(FLAG_KEYS)))]
+    segment_keys = SEGMENT_KEYS[: draw(st.integers(0, len(SEGMENT_KEYS)))]
+    return World(
+        {key: draw(flags(key)) for key in flag_keys},
+        {key: draw(segments(key)) for key in segment_keys},
+        draw(memberships),
+    )
