@@ -1,0 +1,204 @@
+"""Waiting with asyncio. `threads` has the same names; whoever changes one changes both.
+
+The only module of the package that imports asyncio, so that the sync client needs none of it.
+`Lock` may be held while waiting; `Guard`, for what any thread may do, for a few steps only. `Job`
+is the type of what `spawn` starts.
+"""
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeVar
+
+from flagkeep.errors import StoreUnavailable
+
+from flagkeep.errors import StoreUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+P1 = TypeVar("P1")
+
+log: Final = logging.getLogger("flagkeep.runtime")
+
+monotonic = time.monotonic
+wall_time = time.time
+Lock = asyncio.Lock
+Guard = threading.Lock
+"""Held for a few steps, never while waiting; the same in both modules."""
+Job = Callable[[], Awaitable[None]]
+
+
+def can_spawn() -> bool:
+    """Return whether `spawn` works here: there is a running event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def within(seconds: float, store: str, fn: Callable[[P1], Awaitable[T]], argument: P1) -> T:
+    """Return what `fn` returns, if it does so in time.
+
+    Raises:
+        StoreUnavailable: it did not; what it began is cancelled.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await fn(argument)
+    except TimeoutError:
+        reason = f"no answer within {seconds:.3f} s"
+        raise StoreUnavailable(store, "read", reason) from None
+Guard = threading.Lock
+Job = Callable[[], Coroutine[Any, Any, object]]
+
+
+class Event:
+    """A flag to wait for. `set` and `clear` may be called from any thread.
+
+    asyncio's own may not: its `set` touches futures of a loop that runs elsewhere.
+    """
+
+    __slots__ = ("_up", "_waiting")
+
+    def __init__(self) -> None:
+        self._up = False
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def set(self) -> None:
+        """Raise the flag and wake everybody who waits for it."""
+        self._up = True
+        # The copy is one step under the interpreter's lock, so no waiter can slip in between.
+        for future in self._waiting.copy():
+            _call_in_loop_of(future, partial(_wake, future))
+
+    def clear(self) -> None:
+        """Lower the flag."""
+        self._up = False
+
+    def is_set(self) -> bool:
+        """Return whether the flag is up."""
+        return self._up
+
+    async def wait(self, timeout: float | None) -> bool:
+        """Wait until the flag is up, for `timeout` seconds at most; return whether it is."""
+        if self._up:
+            return True
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            # Whoever raised the flag before it could see `future` is seen here.
+            if not self._up:
+                await asyncio.wait((future,), timeout=timeout)
+            return future.done() or self.is_set()
+        finally:
+            self._waiting.discard(future)
+
+
+def _call_in_loop_of(future: asyncio.Future[None], fn: Callable[[], object]) -> None:
+    try:
+        future.get_loop().call_soon_threadsafe(fn)
+    except RuntimeError:
+        log.debug("the event loop of somebody who waited has been closed")
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Task:
+    """Something that runs beside its starter."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    async def join(self, timeout: float | None) -> bool:
+        """Wait for its end, for `timeout` seconds at most; return whether it has ended.
+
+        Called from the task itself it returns False at once.
+        """
+        if self._task is asyncio.current_task():
+            return False
+        await asyncio.wait((self._task,), timeout=timeout)
+        return self._task.done()
+
+
+def spawn(name: str, fn: Job) -> Task:
+    """Start `fn` beside the caller; what it raises is logged. The process may end before it."""
+
+    async def body() -> None:
+        try:
+            await fn()
+        except Exception:
+            log.exception("%s ended with an error", name)
+
+    return Task(asyncio.get_running_loop().create_task(body(), name=name))
+
+
+class Worker:
+    """Where blocking work is done: one thread of its own, made at first use.
+
+    One thread keeps the calls in order, and is all that a driver without an asyncio form may cost.
+    """
+
+    __slots__ = ("_name", "_pool")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `fn` returns.
+
+        A caller that is cancelled stops waiting at once. What had begun is finished all the same,
+        and the next call comes after it; what had not begun is dropped.
+        """
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        call = partial(fn, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    def close(self) -> None:
+        """Let go of the thread once what it is doing is done; a later `run` makes a new one."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False)
+
+
+async def within(
+    seconds: float,
+    store: str,
+    fn: Callable[P, Coroutine[Any, Any, T]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Return what `fn` returns, or give up waiting for it.
+
+    Raises:
+        StoreUnavailable: `store` took longer than so many seconds.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await fn(*args, **kwargs)
+    except TimeoutError as exc:
+        reason = f"no answer within {seconds:.3g} s"
+        raise StoreUnavailable(store, getattr(fn, "__name__", "call"), reason) from exc
+
+
+async def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Call foreign code, and await what it returns if it can be; what it raises is logged."""
+    try:
+        result = fn(*args, **kwargs)
+        if inspect.isawaitable(result):
+            awaitable: Awaitable[object] = result
+            await awaitable
+    except Exception:
+        log.exception("a listener failed: %r", fn)

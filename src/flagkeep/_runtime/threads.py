@@ -1,0 +1,134 @@
+"""Waiting with threads. `aio` has the same names; whoever changes one changes both.
+
+Nothing here is awaited; everything else about a name is the same in both modules. `Lock` may be
+held while waiting; `Guard`, which is the same thing in both, for a few steps only. `Job` is the
+type of what `spawn` starts.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+P1 = TypeVar("P1")
+
+log: Final = logging.getLogger("flagkeep.runtime")
+
+monotonic = time.monotonic
+wall_time = time.time
+Lock = threading.Lock
+Guard = threading.Lock
+"""Held for a few steps, never while waiting; the same in both modules."""
+Job = Callable[[], None]
+
+
+def can_spawn() -> bool:
+    """Return whether `spawn` works here: always."""
+    return True
+
+
+def within(seconds: float, store: str, fn: Callable[[P1], T], argument: P1) -> T:  # noqa: ARG001
+    """Return what `fn` returns; the driver's own timeout bounds it on a thread."""
+    return fn(argument)
+Guard = threading.Lock
+Job = Callable[[], object]
+
+
+class Event:
+    """A flag to wait for. `set` and `clear` may be called from any thread."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Raise the flag and wake everybody who waits for it."""
+        self._event.set()
+
+    def clear(self) -> None:
+        """Lower the flag."""
+        self._event.clear()
+
+    def is_set(self) -> bool:
+        """Return whether the flag is up."""
+        return self._event.is_set()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until the flag is up, for `timeout` seconds at most; return whether it is."""
+        return self._event.wait(timeout)
+
+
+class Task:
+    """Something that runs beside its starter."""
+
+    __slots__ = ("_thread",)
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self._thread = thread
+
+    def join(self, timeout: float | None) -> bool:
+        """Wait for its end, for `timeout` seconds at most; return whether it has ended.
+
+        Called from the task itself it returns False at once.
+        """
+        if self._thread is threading.current_thread():
+            return False
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+
+def spawn(name: str, fn: Job) -> Task:
+    """Start `fn` beside the caller; what it raises is logged. The process may end before it."""
+
+    def body() -> None:
+        try:
+            fn()
+        except Exception:
+            log.exception("%s ended with an error", name)
+
+    thread = threading.Thread(target=body, name=name, daemon=True)
+    thread.start()
+    return Task(thread)
+
+
+class Worker:
+    """Where blocking work is done: here, on the calling thread."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `fn` returns."""
+        return fn(*args, **kwargs)
+
+    def close(self) -> None:
+        """Let go of the thread, which here there is none of."""
+
+
+def within(
+    seconds: float,  # noqa: ARG001  # aio needs it
+    store: str,  # noqa: ARG001  # likewise
+    fn: Callable[P, T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Return what `fn` returns; a blocking call cannot be cut short but by the driver's timeout.
+
+    Raises:
+        StoreUnavailable: never here; in `aio` after so many seconds.
+    """
+    return fn(*args, **kwargs)
+
+
+def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Call foreign code; what it raises is logged and goes no further."""
+    try:
+        fn(*args, **kwargs)
+    except Exception:
+        log.exception("a listener failed: %r", fn)

@@ -1,0 +1,161 @@
+"""What a store says when asked: its contents, what changed, and who wrote it."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Final, Self
+
+import msgspec
+
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
+
+
+class StoreContents(msgspec.Struct, frozen=True):
+    """Everything a store holds, as of one moment.
+
+    Attributes:
+        initialized: whether the marker is there: a full set was written at least once.
+        flags: flags and tombstones by key.
+        segments: segments and tombstones by key.
+        bad: rows that cannot be used; they are in neither of the two.
+    """
+
+    initialized: bool
+    flags: dict[str, SerializedItem]
+    segments: dict[str, SerializedItem]
+    bad: tuple[BadItem, ...] = ()
+
+    def of(self, kind: Kind) -> dict[str, SerializedItem]:
+        """Return the items of one kind."""
+        return self.flags if kind is Kind.FLAG else self.segments
+
+
+def as_changes(contents: StoreContents) -> ChangeSet:
+    """Return what was read as a full set, bad rows included."""
+    return ChangeSet(full=True, flags=contents.flags, segments=contents.segments, bad=contents.bad)
+
+
+class StoreChanges(msgspec.Struct, frozen=True):
+    """Something changed in a store.
+
+    Attributes:
+        refs: exactly these items; None: nobody can tell, everything has to be compared.
+    """
+
+    refs: tuple[ItemRef, ...] | None
+
+
+class WriterRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who wrote a store, when and from what (stores spec, section 17).
+
+    A store fills in `replaces`, the times, `counts` and `digest` as it writes; the writer says the
+    rest. Times are in seconds since the epoch.
+
+    Attributes:
+        writer: a name of the writing process, different for each.
+        host: the machine it runs on.
+        epoch: grows whenever another writer takes over.
+        replaces: grows with every full replace.
+        source: where the writer has its data from, such as `file` or `streaming`.
+        source_state: how that source was doing.
+        replacing: whether a full replace is half done; never seen where a replace is atomic.
+        last_full_write: when the last full set was written.
+        last_change: when anything was written last.
+        counts: live items by kind.
+        digest: over kind, key and version of every item, tombstones included.
+        version: the flagkeep that wrote.
+    """
+
+    writer: str
+    host: str = ""
+    epoch: int = 0
+    replaces: int = 0
+    source: str = ""
+    source_state: str = ""
+    replacing: bool = False
+    last_full_write: float | None = None
+    last_change: float | None = None
+    counts: Mapping[Kind, int] = msgspec.field(default_factory=dict)
+    digest: str = ""
+    version: str = ""
+
+    def after_replace(self, previous: "WriterRecord | None", tally: "Tally", now: float) -> Self:
+        """Return what to store with a full set that `tally` has counted."""
+        return msgspec.structs.replace(
+            self,
+            replaces=(previous.replaces if previous else 0) + 1,
+            replacing=False,
+            last_full_write=now,
+            last_change=now,
+            counts=dict(tally.counts),
+            digest=tally.digest,
+        )
+
+    def after_change(self, tally: "Tally", now: float) -> Self:
+        """Return what to store with a change, after which `tally` holds."""
+        return msgspec.structs.replace(
+            self, last_change=now, counts=dict(tally.counts), digest=tally.digest
+        )
+
+    def encode(self) -> bytes:
+        """Return the JSON form."""
+        return msgspec.json.encode(self)
+
+    @staticmethod
+    def decode(data: object) -> "WriterRecord | None":
+        """Return the record in a stored text; None if there is none, or it cannot be read."""
+        if not isinstance(data, bytes | str):
+            return None
+        try:
+            return _RECORD.decode(data)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return None  # foreign or damaged; it informs, and nothing depends on it
+
+
+_RECORD: Final = msgspec.json.Decoder(WriterRecord)
+
+
+class Tally:
+    """Counts and digest of a set of items, kept up to date change by change.
+
+    The digest is the exclusive or of one hash per item, so that a change of one item costs one
+    hash and not a look at all of them.
+    """
+
+    __slots__ = ("_digest", "counts")
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(Kind, 0)
+        self._digest = 0
+
+    @classmethod
+    def of_record(cls, record: WriterRecord) -> Self:
+        """Return the tally that `record` was written with."""
+        tally = cls()
+        tally.counts |= record.counts
+        try:
+            tally._digest = int(record.digest or "0", 16)
+        except ValueError:
+            tally._digest = 0
+        return tally
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits."""
+        return f"{self._digest:016x}"
+
+    def add(self, ref: ItemRef, item: SerializedItem) -> None:
+        """Count an item that is there from now on."""
+        self.counts[ref.kind] += not item.deleted
+        self._digest ^= _hash(ref, item.version)
+
+    def remove(self, ref: ItemRef, item: SerializedItem) -> None:
+        """Count an item that is gone or about to be replaced."""
+        self.counts[ref.kind] -= not item.deleted
+        self._digest ^= _hash(ref, item.version)
+
+
+def _hash(ref: ItemRef, version: int) -> int:
+    text = f"{ref.kind} {version} {ref.key}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=8).digest())

@@ -1,0 +1,83 @@
+"""In which order items must reach a database that cannot take them all at once.
+
+A reader that looks in between must never find a flag whose prerequisite or segment is still on its
+way (stores spec, section 6): segments first, then flags after their prerequisites, then deletions.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from flagkeep.errors import InvalidData
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.codec import parse_json
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
+
+
+class _Prerequisite(msgspec.Struct, frozen=True):
+    key: str
+
+
+class _Needs(msgspec.Struct, frozen=True):
+    prerequisites: list[_Prerequisite] | None = None
+
+
+_NEEDS: Final = msgspec.json.Decoder(_Needs)
+
+
+def write_order(changes: ChangeSet) -> list[tuple[ItemRef, SerializedItem]]:
+    """Return every item of `changes` in the order in which it must be written.
+
+    Cycles end where they close, and missing prerequisites are passed over. Flags are deleted before
+    segments, since a flag may still refer to a segment but never the other way round.
+    """
+    ordered = [(ItemRef(Kind.SEGMENT, key), item) for key, item in _live(changes.segments)]
+    flags = dict(_live(changes.flags))
+    ordered += [(ItemRef(Kind.FLAG, key), flags[key]) for key in _prerequisites_first(flags)]
+    for kind in (Kind.FLAG, Kind.SEGMENT):
+        ordered += [
+            (ItemRef(kind, key), item) for key, item in changes.of(kind).items() if item.deleted
+        ]
+    return ordered
+
+
+def _live(items: Mapping[str, SerializedItem]) -> Iterator[tuple[str, SerializedItem]]:
+    return ((key, item) for key, item in items.items() if not item.deleted)
+
+
+def _prerequisites_first(flags: Mapping[str, SerializedItem]) -> list[str]:
+    """Walk depth first with a stack of our own: a chain may be longer than Python's."""
+    done: dict[str, None] = {}
+    begun: set[str] = set()
+    for root in flags:
+        stack = [root]
+        while stack:
+            key = stack[-1]
+            if key in begun:
+                stack.pop()
+                done[key] = None  # a second visit keeps the first place
+                continue
+            begun.add(key)
+            needed = [one for one in _needs(flags[key]) if one in flags and one not in begun]
+            stack += reversed(needed)
+    return list(done)
+
+
+def _needs(flag: SerializedItem) -> list[str]:
+    try:
+        return [one.key for one in _NEEDS.decode(flag.data).prerequisites or ()]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _needs_slowly(flag.data)
+
+
+def _needs_slowly(data: bytes) -> list[str]:
+    try:
+        tree: Any = parse_json(data)
+    except InvalidData:
+        return []
+    entries = tree.get("prerequisites") if isinstance(tree, dict) else None
+    if not isinstance(entries, list):
+        return []
+    keys = [one.get("key") for one in entries if isinstance(one, dict)]
+    return [key for key in keys if isinstance(key, str)]
