@@ -105,7 +105,7 @@ fill_new_venv() { # LEVEL: with the newest Python for which everything works
         apt_install python3 python3-venv || :
         find_pythons >"$PYTHONS"
     fi
-    [ -s "$PYTHONS" ] || fail "flagkeep needs Python 3.11 or later; none was found on the PATH or in pyenv's folders"
+    [ -s "$PYTHONS" ] || fail "Python 3.11 or later is needed; none was found on the PATH or in pyenv's folders"
     while read -r minor python <&3; do
         say "making $VENV with Python 3.$minor ($python)"
         if make_venv "$python"; then

@@ -57,7 +57,7 @@ _F_STRING_START: Final = getattr(token_types, "FSTRING_START", -1)  # Python 3.1
 _F_STRING_END: Final = getattr(token_types, "FSTRING_END", -1)
 
 
-class Refusal(Exception):  # noqa: N818  # "RefusalError" would say it twice
+class Refusal(Exception):
     """The source holds something that cannot be turned into its twin."""
 
     def __init__(self, line: int, problem: str) -> None:
