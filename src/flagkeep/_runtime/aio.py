@@ -1,8 +1,7 @@
 """Waiting with asyncio. `threads` has the same names; whoever changes one changes both.
 
 The only module of the package that imports asyncio, so that the sync client needs none of it.
-`Lock` may be held while waiting; `Guard`, for what any thread may do, for a few steps only. `Job`
-is the type of what `spawn` starts.
+`Lock` may be held while waiting.
 """
 
 import asyncio
@@ -10,12 +9,10 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
-
-from flagkeep.errors import StoreUnavailable
+from typing import Final, ParamSpec, TypeVar
 
 from flagkeep.errors import StoreUnavailable
 
@@ -54,8 +51,6 @@ async def within(seconds: float, store: str, fn: Callable[[P1], Awaitable[T]], a
     except TimeoutError:
         reason = f"no answer within {seconds:.3f} s"
         raise StoreUnavailable(store, "read", reason) from None
-Guard = threading.Lock
-Job = Callable[[], Coroutine[Any, Any, object]]
 
 
 class Event:
@@ -131,7 +126,7 @@ class Task:
         return self._task.done()
 
 
-def spawn(name: str, fn: Job) -> Task:
+def spawn(name: str, fn: Callable[[], Awaitable[object]]) -> Task:
     """Start `fn` beside the caller; what it raises is logged. The process may end before it."""
 
     async def body() -> None:
@@ -171,26 +166,6 @@ class Worker:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
-
-
-async def within(
-    seconds: float,
-    store: str,
-    fn: Callable[P, Coroutine[Any, Any, T]],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> T:
-    """Return what `fn` returns, or give up waiting for it.
-
-    Raises:
-        StoreUnavailable: `store` took longer than so many seconds.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            return await fn(*args, **kwargs)
-    except TimeoutError as exc:
-        reason = f"no answer within {seconds:.3g} s"
-        raise StoreUnavailable(store, getattr(fn, "__name__", "call"), reason) from exc
 
 
 async def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

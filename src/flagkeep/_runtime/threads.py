@@ -1,8 +1,7 @@
 """Waiting with threads. `aio` has the same names; whoever changes one changes both.
 
 Nothing here is awaited; everything else about a name is the same in both modules. `Lock` may be
-held while waiting; `Guard`, which is the same thing in both, for a few steps only. `Job` is the
-type of what `spawn` starts.
+held while waiting.
 """
 
 import logging
@@ -33,8 +32,6 @@ def can_spawn() -> bool:
 def within(seconds: float, store: str, fn: Callable[[P1], T], argument: P1) -> T:  # noqa: ARG001
     """Return what `fn` returns; the driver's own timeout bounds it on a thread."""
     return fn(argument)
-Guard = threading.Lock
-Job = Callable[[], object]
 
 
 class Event:
@@ -81,7 +78,7 @@ class Task:
         return not self._thread.is_alive()
 
 
-def spawn(name: str, fn: Job) -> Task:
+def spawn(name: str, fn: Callable[[], object]) -> Task:
     """Start `fn` beside the caller; what it raises is logged. The process may end before it."""
 
     def body() -> None:
@@ -109,21 +106,6 @@ class Worker:
 
     def close(self) -> None:
         """Let go of the thread, which here there is none of."""
-
-
-def within(
-    seconds: float,  # noqa: ARG001  # aio needs it
-    store: str,  # noqa: ARG001  # likewise
-    fn: Callable[P, T],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> T:
-    """Return what `fn` returns; a blocking call cannot be cut short but by the driver's timeout.
-
-    Raises:
-        StoreUnavailable: never here; in `aio` after so many seconds.
-    """
-    return fn(*args, **kwargs)
 
 
 def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -93,6 +93,19 @@ def item_from_row(kind: Kind, key: str, version: object, data: object) -> Serial
     return SerializedItem(version if isinstance(version, int) else head[0], head[1], data)
 
 
+def row_as_it_is(kind: Kind, key: str, version: object, data: object) -> SerializedItem:
+    """Return what a row holds even if it cannot be used: whoever opens it finds out and names it.
+
+    For reads of single items. To leave the item out would say that it was deleted, and its last
+    good version would be dropped.
+    """
+    item = item_from_row(kind, key, version, data)
+    if isinstance(item, SerializedItem):
+        return item
+    number = version if isinstance(version, int) else 0
+    return SerializedItem(number, deleted=False, data=data if isinstance(data, bytes) else b"")
+
+
 def _is_plainly_live(data: bytes) -> bool:
     """Return whether the outside is that of an object and `deleted` occurs once at most, as false.
 

@@ -1,0 +1,1 @@
+"""The stores of this package; hides drivers and layouts behind one interface."""
