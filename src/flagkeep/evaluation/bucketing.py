@@ -16,7 +16,7 @@ try:  # on short input the interpreter's own SHA-1 is quicker than OpenSSL's
 except ImportError:  # not in every build
     from hashlib import sha1 as _openssl_sha1
 
-    def sha1(data: bytes) -> Any:  # type: ignore[no-redef,misc]  # noqa: ANN401
+    def sha1(data: bytes) -> Any:
         """Return the SHA-1 of `data`, which serves as a hash here, not for security."""
         return _openssl_sha1(data, usedforsecurity=False)
 

@@ -147,7 +147,7 @@ class BrokenClause:
 
     __slots__ = ()
 
-    def matches(self, context: Context, scope: Scope) -> bool:
+    def matches(self, context: Context, scope: Scope) -> bool:  # noqa: ARG002
         """Give up the evaluation."""
         raise Malformed
 

@@ -36,10 +36,7 @@ def compile_segment(segment: Segment) -> CompiledSegment:
 def compile_flag(flag: Flag) -> CompiledFlag:
     """Return a flag ready to be evaluated, in the simplest form that does it justice."""
     problems: list[str] = []
-    rules = tuple(
-        _rule(flag, rule, Reason(ReasonKind.RULE_MATCH, rule_index=index, rule_id=rule.id), problems)
-        for index, rule in enumerate(flag.rules)
-    )
+    rules = tuple(_rule(flag, index, rule, problems) for index, rule in enumerate(flag.rules))
     fallthrough = _outcome(
         flag, flag.fallthrough, FALLTHROUGH, problems, experiment=flag.track_events_fallthrough
     )
@@ -93,17 +90,17 @@ def _prerequisites(flag: Flag) -> Iterable[Prerequisite]:
 
 def _targets(flag: Flag) -> Iterable[Targets]:
     """Yield results by key, in the order in which they are to be asked; the first hit wins."""
+    # the older list is about users, whatever an entry says
+    users = [msgspec.structs.replace(one, context_kind="") for one in flag.targets]
     if not flag.context_targets:
-        yield from _merged(flag, flag.targets)
+        yield from _merged(flag, users)
         return
     ordered = []
     for target in flag.context_targets:
         is_user = (target.context_kind or Context.DEFAULT_KIND) == Context.DEFAULT_KIND
         if is_user and not target.values:
             # user keys still live in the older list, under the same variation
-            ordered += [
-                one for one in flag.targets if one.variation == target.variation
-            ][:1]
+            ordered += [one for one in users if one.variation == target.variation][:1]
         else:
             ordered.append(target)
     yield from _merged(flag, ordered)
@@ -111,7 +108,8 @@ def _targets(flag: Flag) -> Iterable[Targets]:
 
 def _merged(flag: Flag, targets: Iterable[Target]) -> Iterable[Targets]:
     """Yield `targets` with neighbours of one kind put together."""
-    open_kind, results = "", {}
+    open_kind = ""
+    results: dict[str, Result] = {}
     for target in targets:
         kind = target.context_kind or Context.DEFAULT_KIND
         if kind != open_kind and results:
@@ -125,7 +123,8 @@ def _merged(flag: Flag, targets: Iterable[Target]) -> Iterable[Targets]:
         yield Targets(open_kind, results)
 
 
-def _rule(flag: Flag, rule: FlagRule, reason: Reason, problems: list[str]) -> Rule:
+def _rule(flag: Flag, index: int, rule: FlagRule, problems: list[str]) -> Rule:
+    reason = Reason(ReasonKind.RULE_MATCH, rule_index=index, rule_id=rule.id)
     outcome = _outcome(flag, rule, reason, problems, experiment=rule.track_events)
     clauses = tuple(compile_clause(clause, problems) for clause in rule.clauses)
     return outcome._replace(clauses=clauses)

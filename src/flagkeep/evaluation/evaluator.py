@@ -164,7 +164,7 @@ class ConstantFlag:
 class PlainFlag:
     """A flag that is on and needs nothing but the context."""
 
-    __slots__ = ("fallthrough", "facts", "on", "rules", "targets")
+    __slots__ = ("facts", "fallthrough", "on", "rules", "targets")
 
     def __init__(
         self,
@@ -207,10 +207,10 @@ class PlainFlag:
 
 
 class Prerequisite(NamedTuple):
-    """Another flag that must be on and give variation `index`."""
+    """Another flag that must be on and give `variation`."""
 
     key: str
-    index: int
+    variation: int
     failed: Result
 
 
@@ -220,7 +220,9 @@ class LinkedFlag:
 
     __slots__ = ("facts", "on", "prerequisites", "rest")
 
-    def __init__(self, prerequisites: tuple[Prerequisite, ...], rest: "PlainFlag | ConstantFlag") -> None:
+    def __init__(
+        self, prerequisites: tuple[Prerequisite, ...], rest: PlainFlag | ConstantFlag
+    ) -> None:
         self.facts = rest.facts
         self.on = rest.on
         self.prerequisites = prerequisites
@@ -259,7 +261,7 @@ class LinkedFlag:
 
     def _failed_prerequisite(self, context: Context, scope: Scope) -> Result | None:
         chain = scope.flag_chain
-        for key, index, failed in self.prerequisites:
+        for key, variation, failed in self.prerequisites:
             if key in chain:
                 raise Malformed
             if len(chain) == 1:
@@ -269,6 +271,6 @@ class LinkedFlag:
                 return failed
             result = flag.decide(context, scope)
             scope.prerequisites.append(PrerequisiteResult(flag, result, self.facts.key))
-            if not flag.on or result.index != index:
+            if not flag.on or result.index != variation:
                 return failed
         return None

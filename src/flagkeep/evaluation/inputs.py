@@ -8,10 +8,11 @@ from flagkeep.model.item import ItemRef, Kind
 
 if TYPE_CHECKING:
     from flagkeep.evaluation.evaluator import CompiledFlag
+    from flagkeep.evaluation.result import PrerequisiteResult
     from flagkeep.evaluation.segments import CompiledSegment
 
 
-class InputMissing(Exception):  # noqa: N818  a request, not a failure
+class InputMissing(Exception):
     """The evaluation needs more; give it everything named here and evaluate again.
 
     Attributes:
@@ -19,9 +20,7 @@ class InputMissing(Exception):  # noqa: N818  a request, not a failure
         memberships: context keys whose Big Segment membership is needed.
     """
 
-    def __init__(
-        self, items: tuple[ItemRef, ...] = (), memberships: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, items: tuple[ItemRef, ...] = (), memberships: tuple[str, ...] = ()) -> None:
         super().__init__(items, memberships)
         self.items = items
         self.memberships = memberships
@@ -104,11 +103,10 @@ class Scope:
     __slots__ = ("direct", "flag_chain", "inputs", "prerequisites", "segment_chain", "status")
 
     def __init__(self, inputs: Inputs) -> None:
-        from_start: list[str] = []
         self.inputs = inputs
-        self.flag_chain = from_start
+        self.flag_chain: list[str] = []
         self.segment_chain: list[str] = []
-        self.prerequisites: list[object] = []
+        self.prerequisites: list[PrerequisiteResult] = []
         self.direct: list[str] = []
         self.status: BigSegmentsStatus | None = None
 

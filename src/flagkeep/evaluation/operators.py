@@ -69,7 +69,9 @@ class TextTest:
 
     __slots__ = ("method", "texts")
 
-    def __init__(self, method: Callable[[str, tuple[str, ...]], bool], texts: Iterable[str]) -> None:
+    def __init__(
+        self, method: Callable[[str, tuple[str, ...]], bool], texts: Iterable[str]
+    ) -> None:
         self.method = method
         self.texts = tuple(texts)
 
@@ -176,7 +178,10 @@ def read_time(value: JsonValue) -> int | None:
     if type(value) is int:
         return value * 1_000_000
     if type(value) is float:
-        return math.floor(value * 1_000_000) if math.isfinite(value * 1_000_000) else None
+        if not math.isfinite(value):
+            return None
+        numerator, denominator = value.as_integer_ratio()  # exact: 1.0 is the same time as 1
+        return numerator * 1_000_000 // denominator
     if type(value) is not str:
         return None
     found = _TIME.fullmatch(value)
@@ -271,7 +276,7 @@ def make_test(op: str, values: Sequence[JsonValue], problems: list[str]) -> Test
         return _make_in(values)
     if op in _ORDERED:
         read, compare, decisive = _ORDERED[op]
-        bounds = [mine for mine in map(read, values) if mine is not None and mine == mine]
+        bounds = [mine for mine in map(read, values) if mine is not None]
         return Ordered(read, compare, decisive(bounds)) if bounds else NEVER
     if op == "semVerEqual":
         return SemverIn(mine for mine in map(read_semver, values) if mine is not None)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from flagkeep.evaluation.evaluator import CompiledFlag
 
 
-class Malformed(Exception):  # noqa: N818  a signal, never seen outside
+class Malformed(Exception):
     """The flag cannot be evaluated: a broken reference that counts, or a cycle."""
 
 

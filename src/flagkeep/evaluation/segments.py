@@ -99,15 +99,13 @@ class CompiledSegment:
         if not scope.inputs.complete:
             scope.inputs.demand(self.references)
         scope.segment_chain.append(self.key)
-        if self.unbounded:
-            listed = self._big_membership(context, scope)
-        else:
-            listed = self._listed(context)
+        ask = self._big_membership if self.unbounded else self._listed
+        listed = ask(context, scope)
         found = self._has_rule_for(context, scope) if listed is None else listed
         scope.segment_chain.pop()
         return found
 
-    def _listed(self, context: Context) -> bool | None:
+    def _listed(self, context: Context, _scope: Scope) -> bool | None:
         """Whether the lists include or exclude it; None if neither."""
         if _has(self.included, context):
             return True
@@ -115,9 +113,9 @@ class CompiledSegment:
 
     def _has_rule_for(self, context: Context, scope: Scope) -> bool:
         for clauses, share in self.rules:
-            if all(clause.matches(context, scope) for clause in clauses):
-                if share is None or share.lets_in(context):
-                    return True
+            is_match = all(clause.matches(context, scope) for clause in clauses)
+            if is_match and (share is None or share.lets_in(context)):
+                return True
         return False
 
     def _big_membership(self, context: Context, scope: Scope) -> bool | None:

@@ -1,6 +1,7 @@
 """The one currency between sources, memory and stores."""
 
 from collections.abc import Iterator, Mapping
+from typing import Self
 
 import msgspec
 
@@ -32,6 +33,14 @@ class ChangeSet(msgspec.Struct, frozen=True, kw_only=True):
     segments: Items = msgspec.field(default_factory=dict)
     selector: Selector | None = None
     bad: tuple[BadItem, ...] = ()
+
+    @classmethod
+    def partial(cls, items: Mapping[ItemRef, SerializedItem]) -> Self:
+        """Return a change set of just these items."""
+        by_kind: dict[Kind, dict[str, SerializedItem]] = {kind: {} for kind in Kind}
+        for (kind, key), item in items.items():
+            by_kind[kind][key] = item
+        return cls(full=False, flags=by_kind[Kind.FLAG], segments=by_kind[Kind.SEGMENT])
 
     def of(self, kind: Kind) -> Items:
         """Return the items of one kind."""

@@ -131,9 +131,10 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         custom = user.get("custom")
         if not isinstance(custom, Mapping | None):
             return cls._invalid("'custom' of a user must be an object")
-        for name, value in (custom or {}).items():
-            if name not in _BUILT_IN and name not in _USER_TEXTS:
-                attributes[name] = value
+        reserved = {*_BUILT_IN, *_USER_TEXTS}
+        attributes |= {
+            name: value for name, value in (custom or {}).items() if name not in reserved
+        }
         private = _private_names(user.get("privateAttributeNames"))
         if private is None:
             return cls._invalid("'privateAttributeNames' of a user must be a list of strings")
@@ -320,8 +321,8 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
                 return cls._invalid("the name of an attribute must be a string that is not empty")
             if name not in _BUILT_IN and name != "_meta":
                 attributes[name] = value
-        name, anonymous = data.get("name"), data.get("anonymous", False)
-        if not isinstance(name, str | None):
+        full_name, anonymous = data.get("name"), data.get("anonymous", False)
+        if not isinstance(full_name, str | None):
             return cls._invalid("the name of a context must be a string")
         if not isinstance(anonymous, bool):
             return cls._invalid("'anonymous' of a context must be true or false")
@@ -334,7 +335,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         return cls._make(
             kind,
             data.get("key"),
-            name=name,
+            name=full_name,
             anonymous=anonymous,
             attributes=_kept(attributes),
             private=private,
@@ -377,7 +378,8 @@ class ContextBuilder:
             self._kind = copy_from.kind
             self._name = copy_from.name
             self._anonymous = copy_from.anonymous
-            self._attributes = {name: copy_from.lookup[name] for name in copy_from.custom_attributes}
+            names = copy_from.custom_attributes
+            self._attributes = {name: copy_from.lookup[name] for name in names}
             self._private = copy_from.private
 
     def key(self, key: str) -> Self:
@@ -403,7 +405,7 @@ class ContextBuilder:
     def set(self, attribute: str, value: Any) -> Self:  # noqa: ANN401  JSON
         """Set any attribute, None removes it; what `try_set` refuses is ignored and logged."""
         if not self.try_set(attribute, value):
-            log.warning("attribute %r of a context is left out: its value cannot be used", attribute)
+            log.warning("attribute %r of a context is left out: its value is no use", attribute)
         return self
 
     def try_set(self, attribute: str, value: Any) -> bool:  # noqa: ANN401  JSON

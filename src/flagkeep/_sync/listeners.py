@@ -1,0 +1,124 @@
+"""Who wants to know when a flag changes, and telling them.
+
+Listeners are foreign code: they run beside the work queue, in the order of the changes, and what
+they raise is logged and goes no further. The values for value listeners come straight from the
+evaluator, so that they leave no trace in analytics events or hooks.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
+
+from flagkeep._sync.work import Work
+from flagkeep._runtime import threads as runtime
+from flagkeep.evaluation.catalog import Catalog
+from flagkeep.evaluation.inputs import InputMissing
+from flagkeep.hooks import ChangeListener, FlagChange, FlagValueChange, ValueChangeListener
+from flagkeep.model.context import Context
+from flagkeep.model.item import ItemRef
+from flagkeep.model.values import frozen_value
+from flagkeep.storage.dataset import DataSet, Dependencies
+
+T = TypeVar("T")
+_UNKNOWN: Final = object()
+
+
+class _Watched:
+    """A flag and context whose value somebody watches."""
+
+    def __init__(
+        self,
+        key: str,
+        context: Context,
+        listener: ValueChangeListener,
+        value: Any,  # noqa: ANN401  JSON
+    ) -> None:
+        self.key = key
+        self.context = context
+        self.listener = listener
+        self.value = value
+
+
+class Listeners:
+    """The listeners of one client."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._guard = runtime.Guard()
+        self._changes: list[tuple[str | None, ChangeListener]] = []
+        self._watched: list[_Watched] = []
+        self._dependencies = Dependencies()
+
+    def on_change(self, key: str | None, listener: ChangeListener) -> Callable[[], None]:
+        """Call `listener` with each change of the flag, or of any; returns how to end that."""
+        return self._keep(self._changes, (key, listener))
+
+    def on_value_change(
+        self, key: str, context: Context, listener: ValueChangeListener, catalog: Catalog
+    ) -> Callable[[], None]:
+        """Call `listener` when the flag's value for `context` differs from the one in `catalog`."""
+        watched = _Watched(key, context, listener, value_of(catalog, key, context))
+        return self._keep(self._watched, watched)
+
+    def swapped(
+        self, old: DataSet, new: DataSet, refs: frozenset[ItemRef], catalog: Catalog
+    ) -> None:
+        """Tell everybody concerned about a new state, by and by."""
+        is_unsettled = any(one.value is _UNKNOWN for one in self._watched)
+        if not is_unsettled and not (refs and (self._changes or self._watched)):
+            return
+
+        def tell() -> None:
+            self._settle(catalog)
+            affected = self._dependencies.affected_flags(old, new, refs)
+            self._tell(affected, catalog)
+
+        self._work.notify(tell)
+
+    def _settle(self, catalog: Catalog) -> None:
+        """Take the first value that can be had as the one to compare with, without a notice."""
+        for watched in self._listed(self._watched):
+            if watched.value is _UNKNOWN:
+                watched.value = value_of(catalog, watched.key, watched.context)
+
+    def _tell(self, affected: set[str], catalog: Catalog) -> None:
+        for key in sorted(affected):
+            for wanted, listener in self._listed(self._changes):
+                if wanted is None or wanted == key:
+                    runtime.call_listener(listener, FlagChange(key))
+        for watched in self._listed(self._watched):
+            if watched.key in affected:
+                self._tell_value(watched, catalog)
+
+    def _tell_value(self, watched: _Watched, catalog: Catalog) -> None:
+        before, after = watched.value, value_of(catalog, watched.key, watched.context)
+        if after is _UNKNOWN or frozen_value(before) == frozen_value(after):
+            return
+        watched.value = after
+        change = FlagValueChange(watched.key, before, after)
+        runtime.call_listener(watched.listener, change)
+
+    def _listed(self, listeners: Iterable[T]) -> list[T]:
+        with self._guard:
+            return list(listeners)
+
+    def _keep(self, listeners: list[T], listener: T) -> Callable[[], None]:
+        with self._guard:
+            listeners.append(listener)
+
+        def remove() -> None:
+            with self._guard:
+                if listener in listeners:
+                    listeners.remove(listener)
+
+        return remove
+
+
+def value_of(catalog: Catalog, key: str, context: Context) -> Any:  # noqa: ANN401  JSON
+    """Return the value of a flag, None where it has none; unknown where it was not read yet."""
+    if not isinstance(context, Context) or not context.valid:
+        return None
+    try:
+        flag = catalog.flag(key)
+        return None if flag is None else flag.evaluate(context, catalog).value
+    except InputMissing:
+        return _UNKNOWN

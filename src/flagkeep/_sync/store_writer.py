@@ -1,0 +1,77 @@
+"""Filling a store from memory, beside the source and the evaluations.
+
+Change sets are written in the order in which they came. After a failure single changes are no
+longer worth keeping: the store gets the whole of memory as soon as it works again.
+"""
+
+from collections import deque
+
+from flagkeep._sync.environment import Environment
+from flagkeep._sync.interfaces import FeatureStore
+from flagkeep._sync.store_health import StoreHealth
+from flagkeep._sync.work import Work
+from flagkeep._runtime import threads as runtime
+from flagkeep.errors import StoreError
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.storage.availability import RETRY_AFTER
+from flagkeep.storage.contents import WriterRecord
+
+
+class StoreWriter:
+    """The one writer of a connected client.
+
+    Attributes:
+        idle: set while everything in memory is in the store.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        environment: Environment,
+        health: StoreHealth,
+        work: Work,
+        *,
+        record: WriterRecord,
+    ) -> None:
+        self._store = store
+        self._environment = environment
+        self._health = health
+        self._work = work
+        self._record = record
+        self._waiting: deque[ChangeSet] = deque()
+        self.idle = runtime.Event()
+        self.idle.set()
+
+    def write(self, changes: ChangeSet) -> None:
+        """Write a change set by and by; a full one makes those before it superfluous."""
+        if changes.full:
+            self._waiting.clear()
+        self._waiting.append(changes)
+        self.idle.clear()
+        self._work.soon(self._drain)
+
+    def _drain(self) -> None:
+        while self._waiting:
+            changes = self._waiting[0]
+            try:
+                if changes.full:
+                    self._store.replace(changes, self._record)
+                else:
+                    self._store.upsert(changes)
+            except StoreError as exc:
+                self._health.failed(exc)
+                self._health.note_stale(is_stale=True)
+                self._start_over()
+                self._work.later(RETRY_AFTER, self._drain)
+                return
+            self._health.succeeded()
+            if self._waiting and self._waiting[0] is changes:
+                self._waiting.popleft()
+        self._health.note_stale(is_stale=False)
+        self.idle.set()
+
+    def _start_over(self) -> None:
+        """Put all of memory in the place of what waits."""
+        data = self._environment.data
+        self._waiting.clear()
+        self._waiting.append(ChangeSet(full=True, flags=data.flags, segments=data.segments))

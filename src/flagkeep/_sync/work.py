@@ -1,0 +1,88 @@
+"""One queue of deadlines for everything a client does by and by: polls, writes, notices.
+
+In threads it is the client's one `work` thread, in asyncio a task. Jobs must be short. What runs
+foreign code, which may take as long as it likes, goes through `notify`: a short-lived thread of
+its own, in order, so that no poll waits for somebody's listener.
+"""
+
+import logging
+from collections import deque
+from heapq import heappop, heappush
+from itertools import count
+
+from flagkeep._runtime import threads as runtime
+
+log = logging.getLogger("flagkeep.client")
+
+
+class Work:
+    """Runs jobs when they are due. `at`, `soon`, `notify` and `stop` may be called anywhere."""
+
+    def __init__(self) -> None:
+        self._queue: list[tuple[float, int, runtime.Job]] = []  # heappush is atomic
+        self._order = count()
+        self._wakeup = runtime.Event()
+        self._task: runtime.Task | None = None
+        self._stopping = False
+        self._notices: deque[runtime.Job] = deque()
+        self._notice_guard = runtime.Guard()
+        self._is_noticing = False
+
+    def start(self) -> None:
+        """Begin; at most once."""
+        self._task = runtime.spawn("flagkeep-work", self._run)
+
+    def at(self, due: float, job: runtime.Job) -> None:
+        """Run `job` when the monotonic clock says `due`."""
+        heappush(self._queue, (due, next(self._order), job))
+        self._wakeup.set()
+
+    def soon(self, job: runtime.Job) -> None:
+        """Run `job` after those that are due already."""
+        self.at(runtime.monotonic(), job)
+
+    def later(self, seconds: float, job: runtime.Job) -> None:
+        """Run `job` in so many seconds."""
+        self.at(runtime.monotonic() + seconds, job)
+
+    def notify(self, job: runtime.Job) -> None:
+        """Run `job`, which calls foreign code, beside the queue; in order of the calls."""
+        with self._notice_guard:
+            self._notices.append(job)
+            if self._is_noticing:
+                return
+            self._is_noticing = True
+        runtime.spawn("flagkeep-notices", self._run_notices)
+
+    def stop(self) -> None:
+        """End after the job that is running; what is not due yet is dropped."""
+        self._stopping = True
+        self._wakeup.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end, at most `timeout` seconds; returns whether it came."""
+        return self._task is None or self._task.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wakeup.clear()
+            wait = self._queue[0][0] - runtime.monotonic() if self._queue else None
+            if wait is None or wait > 0:
+                self._wakeup.wait(wait)
+            else:
+                self._run_job(heappop(self._queue)[2])
+
+    def _run_notices(self) -> None:
+        while not self._stopping:
+            with self._notice_guard:
+                if not self._notices:
+                    self._is_noticing = False
+                    return
+                job = self._notices.popleft()
+            self._run_job(job)
+
+    def _run_job(self, job: runtime.Job) -> None:
+        try:
+            job()
+        except Exception:
+            log.exception("a background job failed; the client goes on")

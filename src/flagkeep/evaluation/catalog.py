@@ -1,0 +1,106 @@
+"""Inputs made of serialized items, each compiled when it is first asked for."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from flagkeep.evaluation.compiler import compile_flag, compile_segment
+from flagkeep.evaluation.evaluator import CompiledFlag
+from flagkeep.evaluation.inputs import InputMissing, Inputs, Membership
+from flagkeep.evaluation.segments import CompiledSegment
+from flagkeep.model.codec import decode_flag, decode_segment
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
+
+Items = Mapping[str, SerializedItem]
+
+
+class Catalog(Inputs):
+    """One state of an environment: immutable but for what it has compiled so far.
+
+    `flags` and `segments` hold what is compiled; they fill as evaluations ask. Two threads may
+    compile the same item at once: either result will do. Items must have been checked before.
+
+    Attributes:
+        flag_items: every flag known, tombstones included.
+        segment_items: likewise.
+        absent: what is known not to exist, where `complete` is False.
+    """
+
+    __slots__ = ("_live", "absent", "flag_items", "segment_items")
+
+    flags: dict[str, CompiledFlag]
+    segments: dict[str, CompiledSegment]
+
+    def __init__(
+        self,
+        flag_items: Items,
+        segment_items: Items,
+        *,
+        complete: bool = True,
+        absent: frozenset[ItemRef] = frozenset(),
+        memberships: Mapping[str, Membership] | None = None,
+    ) -> None:
+        super().__init__({}, {}, complete=complete, memberships=memberships)
+        self.flag_items = flag_items
+        self.segment_items = segment_items
+        self.absent = absent
+        self._live: tuple[CompiledFlag, ...] | None = None
+
+    def successor(
+        self, flag_items: Items, segment_items: Items, changed: Iterable[ItemRef]
+    ) -> "Catalog":
+        """Return a complete catalog of other items that keeps what is compiled and unchanged."""
+        new = Catalog(flag_items, segment_items, memberships=self.memberships)
+        new.flags = self.flags.copy()
+        new.segments = self.segments.copy()
+        for kind, key in changed:
+            (new.flags if kind is Kind.FLAG else new.segments).pop(key, None)
+        return new
+
+    def flag(self, key: str) -> CompiledFlag | None:
+        """Return a flag, None if it does not exist."""
+        found = self.flags.get(key)
+        if found is not None:
+            return found
+        item = self._live_item(Kind.FLAG, key)
+        if item is None:
+            return None
+        compiled = self.flags[key] = compile_flag(decode_flag(item.data, key))
+        return compiled
+
+    def segment(self, key: str) -> CompiledSegment | None:
+        """Return a segment, None if it does not exist."""
+        found = self.segments.get(key)
+        if found is not None:
+            return found
+        item = self._live_item(Kind.SEGMENT, key)
+        if item is None:
+            return None
+        compiled = self.segments[key] = compile_segment(decode_segment(item.data, key))
+        return compiled
+
+    def demand(self, references: Iterable[ItemRef]) -> None:
+        """Raise one `InputMissing` for all of `references` that are not known."""
+        missing = tuple(ref for ref in references if not self.knows(ref))
+        if missing:
+            raise InputMissing(missing)
+
+    def live_flags(self) -> tuple[CompiledFlag, ...]:
+        """Return every flag that exists, in the order of their arrival."""
+        if self._live is None:
+            found = (self.flag(key) for key in self.flag_items)
+            self._live = tuple(flag for flag in found if flag is not None)
+        return self._live
+
+    def _live_item(self, kind: Kind, key: str) -> SerializedItem | None:
+        item = (self.flag_items if kind is Kind.FLAG else self.segment_items).get(key)
+        if item is None and not self.knows(ItemRef(kind, key)):
+            raise InputMissing((ItemRef(kind, key),))
+        return None if item is None or item.deleted else item
+
+    def knows(self, ref: ItemRef) -> bool:
+        """Whether it is settled if `ref` exists, and what it is."""
+        items = self.flag_items if ref.kind is Kind.FLAG else self.segment_items
+        return self.complete or ref.key in items or ref in self.absent
+
+
+EMPTY: Final = Catalog({}, {})

@@ -1,0 +1,40 @@
+"""What a typed evaluation accepts: JSON types stay apart, numbers convert to each other."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+TypeReader = Callable[[Any], tuple[bool, Any]]
+"""From a JSON value to (whether it is of the type, the value as that type)."""
+
+
+def read_bool(value: Any) -> tuple[bool, Any]:  # noqa: ANN401  JSON
+    """Accept true and false."""
+    return isinstance(value, bool), value
+
+
+def read_int(value: Any) -> tuple[bool, Any]:  # noqa: ANN401  JSON
+    """Accept numbers, and cut off the fraction towards zero."""
+    if isinstance(value, float) and math.isfinite(value):
+        return True, int(value)
+    return isinstance(value, int) and not isinstance(value, bool), value
+
+
+def read_float(value: Any) -> tuple[bool, Any]:  # noqa: ANN401  JSON
+    """Accept numbers; whole ones beyond the range of a double are refused."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return True, float(value)
+        except OverflowError:
+            return False, value
+    return isinstance(value, float), value
+
+
+def read_str(value: Any) -> tuple[bool, Any]:  # noqa: ANN401  JSON
+    """Accept strings."""
+    return isinstance(value, str), value
+
+
+def read_json(value: Any) -> tuple[bool, Any]:  # noqa: ANN401  JSON
+    """Accept everything."""
+    return True, value

@@ -1,0 +1,146 @@
+"""The environment as one process holds it: what changes do to it, and whom they concern."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from flagkeep.errors import InvalidItem
+from flagkeep.model.changeset import ChangeSet, Items
+from flagkeep.model.codec import decode
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
+from flagkeep.model.references import references
+
+_MAY_REFER: Final = re.compile(rb'segmentMatch|"prerequisites"\s*:\s*\[\s*\{')
+
+
+class DataSet(msgspec.Struct, frozen=True):
+    """All items known, tombstones included, and those that could not be used. Immutable."""
+
+    flags: Items = {}
+    segments: Items = {}
+    bad: Mapping[ItemRef, BadItem] = {}
+
+    def of(self, kind: Kind) -> Items:
+        """Return the items of one kind."""
+        return self.flags if kind is Kind.FLAG else self.segments
+
+    def item(self, ref: ItemRef) -> SerializedItem | None:
+        """Return one item, None if it is not known."""
+        return self.of(ref.kind).get(ref.key)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a change set did.
+
+    Attributes:
+        data: the new state.
+        refs: the items that are different now.
+    """
+
+    data: DataSet
+    refs: frozenset[ItemRef]
+
+
+def replaced(known: DataSet, changes: ChangeSet) -> Change:
+    """Return the state after a full set: it alone counts, but bad items keep their last good."""
+    bad = {one.ref: one for one in changes.bad}
+    new: dict[Kind, dict[str, SerializedItem]] = {}
+    for kind in Kind:
+        new[kind] = dict(changes.of(kind))
+        for ref in bad:
+            last_good = known.item(ref)
+            if ref.kind is kind and last_good is not None:
+                new[kind].setdefault(ref.key, last_good)
+    data = DataSet(new[Kind.FLAG], new[Kind.SEGMENT], bad)
+    refs = frozenset(
+        ItemRef(kind, key)
+        for kind in Kind
+        for key in known.of(kind).keys() | data.of(kind).keys()
+        if known.of(kind).get(key) != data.of(kind).get(key)
+    )
+    return Change(data, refs)
+
+
+def updated(known: DataSet, changes: ChangeSet, *, newer_wins: bool = True) -> Change:
+    """Return the state after a partial set.
+
+    Args:
+        newer_wins: an item applies only above the version that is known. False where the set is
+            what a database has now: a lower version there is the truth.
+    """
+    new = {kind: dict(known.of(kind)) for kind in Kind if changes.of(kind)}
+    bad = dict(known.bad)
+    refs = set()
+    for ref, item in changes.items():
+        old = known.item(ref)
+        if old == item or (newer_wins and old is not None and old.version >= item.version):
+            continue
+        new[ref.kind][ref.key] = item
+        bad.pop(ref, None)
+        refs.add(ref)
+    bad.update({one.ref: one for one in changes.bad})
+    flags = new.get(Kind.FLAG, known.flags)
+    segments = new.get(Kind.SEGMENT, known.segments)
+    return Change(DataSet(flags, segments, bad), frozenset(refs))
+
+
+def checked(known: DataSet, received: ChangeSet) -> ChangeSet:
+    """Return what was read from a store with every item that cannot be used moved to `bad`.
+
+    Items that are byte for byte as `known` are not looked at again.
+    """
+    bad = list(received.bad)
+    good: dict[Kind, dict[str, SerializedItem]] = {kind: {} for kind in Kind}
+    for ref, item in received.items():
+        if not item.deleted and item != known.item(ref):
+            try:
+                decode(ref.kind, item.data, ref.key)
+            except InvalidItem as exc:
+                bad.append(BadItem(ref.kind, ref.key, exc.path, exc.problem))
+                continue
+        good[ref.kind][ref.key] = item
+    return ChangeSet(
+        full=received.full, flags=good[Kind.FLAG], segments=good[Kind.SEGMENT], bad=tuple(bad)
+    )
+
+
+class Dependencies:
+    """Who depends on whom; remembers what each item refers to until the item changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[ItemRef, tuple[bytes, tuple[ItemRef, ...]]] = {}
+
+    def affected_flags(self, old: DataSet, new: DataSet, changed: Iterable[ItemRef]) -> set[str]:
+        """Return the flags among `changed`, and all that depend on any of it, before or after."""
+        users = self._users_of(old)
+        for ref, more in self._users_of(new).items():
+            users.setdefault(ref, set()).update(more)
+        reached = set(changed)
+        waiting = list(reached)
+        while waiting:
+            for user in users.get(waiting.pop(), ()):
+                if user not in reached:
+                    reached.add(user)
+                    waiting.append(user)
+        return {ref.key for ref in reached if ref.kind is Kind.FLAG}
+
+    def _users_of(self, data: DataSet) -> dict[ItemRef, set[ItemRef]]:
+        users: dict[ItemRef, set[ItemRef]] = {}
+        for kind in Kind:
+            for key, item in data.of(kind).items():
+                if item.deleted or not _MAY_REFER.search(item.data):
+                    continue
+                ref = ItemRef(kind, key)
+                for used in self._references(ref, item):
+                    users.setdefault(used, set()).add(ref)
+        return users
+
+    def _references(self, ref: ItemRef, item: SerializedItem) -> tuple[ItemRef, ...]:
+        seen = self._known.get(ref)
+        if seen is not None and seen[0] == item.data:
+            return seen[1]
+        found = references(decode(ref.kind, item.data, ref.key))
+        self._known[ref] = (item.data, found)
+        return found
