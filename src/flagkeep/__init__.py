@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> Any:
     """Import `AsyncClient` when it is asked for: it brings asyncio with it."""
     if name == "AsyncClient":
         from flagkeep._async.client import AsyncClient  # noqa: PLC0415

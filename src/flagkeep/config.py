@@ -141,11 +141,11 @@ class FileSource:
 class SourceFactory(Protocol):
     """A custom source of flag data: makes the live object for either colour of client."""
 
-    def source(self) -> Any:  # noqa: ANN401  a flagkeep DataSource; that layer is above this one
+    def source(self) -> Any:
         """Return a new source for a `Client`."""
         ...
 
-    def async_source(self) -> Any:  # noqa: ANN401  likewise an AsyncDataSource
+    def async_source(self) -> Any:
         """Return a new source for an `AsyncClient`."""
         ...
 

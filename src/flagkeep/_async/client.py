@@ -136,7 +136,7 @@ class AsyncClient:
 
     # --- evaluation ----------------------------------------------------------------------------
 
-    async def variation(self, key: str, context: Context, default: Any) -> Any:  # noqa: ANN401
+    async def variation(self, key: str, context: Context, default: Any) -> Any:
         """Return the JSON value of a flag for a context.
 
         Args:
@@ -157,7 +157,7 @@ class AsyncClient:
         self,
         key: str,
         context: Context,
-        default: Any,  # noqa: ANN401
+        default: Any,
     ) -> Detail[Any]:
         """Return the value with its index, reason and age."""
         return await self._evaluate(key, context, default)
@@ -201,7 +201,7 @@ class AsyncClient:
         """Return the value of a string flag with its index, reason and age."""
         return await self._typed(key, context, default, read_str)
 
-    async def json_variation(self, key: str, context: Context, default: Any) -> Any:  # noqa: ANN401
+    async def json_variation(self, key: str, context: Context, default: Any) -> Any:
         """Return the value of a flag of any type; lists and objects are the caller's own."""
         return (await self._typed(key, context, default, read_json)).value
 
@@ -209,7 +209,7 @@ class AsyncClient:
         self,
         key: str,
         context: Context,
-        default: Any,  # noqa: ANN401
+        default: Any,
     ) -> Detail[Any]:
         """Return the value of a flag of any type with its index, reason and age."""
         return await self._typed(key, context, default, read_json)
@@ -309,7 +309,7 @@ class AsyncClient:
             return Detail(value, None, reason, detail.data_age)
         return Detail(value, detail.index, detail.reason, detail.data_age)
 
-    async def _evaluate(self, key: str, context: Context, default: Any) -> Detail[Any]:  # noqa: ANN401
+    async def _evaluate(self, key: str, context: Context, default: Any) -> Detail[Any]:
         try:
             default = self._default(key, default)
             result = await self._result(key, context)
@@ -363,7 +363,7 @@ class AsyncClient:
         catalog = self._data.catalog
         return catalog if self._data.is_ready and catalog.complete else None
 
-    def _default(self, key: str, default: Any) -> Any:  # noqa: ANN401
+    def _default(self, key: str, default: Any) -> Any:
         defaults = self._config.defaults
         return defaults.get(key, default) if defaults and isinstance(key, str) else default
 

@@ -30,7 +30,7 @@ class _Watched:
         key: str,
         context: Context,
         listener: ValueChangeListener,
-        value: Any,  # noqa: ANN401  JSON
+        value: Any,
     ) -> None:
         self.key = key
         self.context = context
@@ -113,7 +113,7 @@ class AsyncListeners:
         return remove
 
 
-def value_of(catalog: Catalog, key: str, context: Context) -> Any:  # noqa: ANN401  JSON
+def value_of(catalog: Catalog, key: str, context: Context) -> Any:
     """Return the value of a flag, None where it has none; unknown where it was not read yet."""
     if not isinstance(context, Context) or not context.valid:
         return None

@@ -136,7 +136,7 @@ class Client:
 
     # --- evaluation ----------------------------------------------------------------------------
 
-    def variation(self, key: str, context: Context, default: Any) -> Any:  # noqa: ANN401
+    def variation(self, key: str, context: Context, default: Any) -> Any:
         """Return the JSON value of a flag for a context.
 
         Args:
@@ -157,7 +157,7 @@ class Client:
         self,
         key: str,
         context: Context,
-        default: Any,  # noqa: ANN401
+        default: Any,
     ) -> Detail[Any]:
         """Return the value with its index, reason and age."""
         return self._evaluate(key, context, default)
@@ -201,7 +201,7 @@ class Client:
         """Return the value of a string flag with its index, reason and age."""
         return self._typed(key, context, default, read_str)
 
-    def json_variation(self, key: str, context: Context, default: Any) -> Any:  # noqa: ANN401
+    def json_variation(self, key: str, context: Context, default: Any) -> Any:
         """Return the value of a flag of any type; lists and objects are the caller's own."""
         return (self._typed(key, context, default, read_json)).value
 
@@ -209,7 +209,7 @@ class Client:
         self,
         key: str,
         context: Context,
-        default: Any,  # noqa: ANN401
+        default: Any,
     ) -> Detail[Any]:
         """Return the value of a flag of any type with its index, reason and age."""
         return self._typed(key, context, default, read_json)
@@ -309,7 +309,7 @@ class Client:
             return Detail(value, None, reason, detail.data_age)
         return Detail(value, detail.index, detail.reason, detail.data_age)
 
-    def _evaluate(self, key: str, context: Context, default: Any) -> Detail[Any]:  # noqa: ANN401
+    def _evaluate(self, key: str, context: Context, default: Any) -> Detail[Any]:
         try:
             default = self._default(key, default)
             result = self._result(key, context)
@@ -363,7 +363,7 @@ class Client:
         catalog = self._data.catalog
         return catalog if self._data.is_ready and catalog.complete else None
 
-    def _default(self, key: str, default: Any) -> Any:  # noqa: ANN401
+    def _default(self, key: str, default: Any) -> Any:
         defaults = self._config.defaults
         return defaults.get(key, default) if defaults and isinstance(key, str) else default
 
