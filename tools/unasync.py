@@ -264,7 +264,9 @@ def main(arguments: list[str] | None = None, renames: Mapping[str, str] = RENAME
     if not options.check:
         print("\n".join(write(options.root, report)) or "unasync: nothing to do")
         return 1 if report.problems else 0
-    lines = check(options.root, report) + unused(renames, renamer.used)
+    lines = check(options.root, report)
+    if not report.problems:  # a refused source may be the one that uses it
+        lines += unused(renames, renamer.used)
     print("\n".join(lines) or f"unasync: {len(report.twins)} twins in step")
     return 1 if lines else 0
 
