@@ -5,6 +5,7 @@ often. Everything is plain JSON as it would arrive: fields are absent, null, or 
 a fraction of zero, wherever the data model allows it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -39,9 +40,19 @@ NUMBERS = [
 ]
 PATTERNS = ["^a", "a$", "b", "", "(", "(?i)A", r"\d", "(?=a)", "a|b", LONE_SURROGATE, r"^\w+$"]
 
+
+
+@st.composite
+def mostly(draw: st.DrawFn, usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> Any:
+    """Draw something odd once in sixteen times."""
+    return draw(odd if draw(st.integers(0, 15)) == 15 else usual)
+
+
 texts = st.sampled_from([*KEYS, *ODD_TEXTS, *VERSIONS, *TIMES, *KINDS])
-numbers = st.sampled_from(NUMBERS) | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-scalars = texts | numbers | st.booleans()
+finite = st.floats(allow_nan=False, allow_infinity=False)
+numbers = mostly(st.sampled_from(NUMBERS), st.integers() | finite)
+common = st.sampled_from(["a", "b", "ab", 1, 1.0, True, False, 2, "1"])
+scalars = st.one_of(common, texts, numbers, st.booleans())
 values = st.recursive(
     scalars | st.none(),
     lambda inner: st.lists(inner, max_size=3)
@@ -74,22 +85,28 @@ def fields(required: Object, optional: Object) -> Objects:
     return st.fixed_dictionaries(required, optional=nullable)
 
 
-kinds = st.sampled_from(["user", "user", "org", "device", "nobody", ""])
-attributes = st.sampled_from([*NAMES, *NAMES, *NAMES, *REFERENCES, *BROKEN_REFERENCES])
-safe_attributes = st.sampled_from([*NAMES, *REFERENCES])
-indices = whole(st.sampled_from([0, 0, 1, 1, 2, 3, -1]))
+kinds = mostly(st.sampled_from(["user", "user", "user", "org", ""]), st.sampled_from(["device", "x"]))
+safe_attributes = st.sampled_from([*["n"] * 8, "m", "m", "key", *NAMES, *REFERENCES])
+attributes = mostly(safe_attributes, st.sampled_from(BROKEN_REFERENCES))
+indices = whole(mostly(st.sampled_from([0, 0, 1, 2]), st.sampled_from([9, -1, 3])))
 weights = whole(
-    st.sampled_from([0, 0, 1, 10_000, 33_333, 50_000, 99_999, 100_000, 100_001, -5, 2**70])
+    st.sampled_from([0, 0, 1, 10_000, 33_333, 50_000, 99_999, 100_000, 100_001, -5, 2**70, 10**400])
     | st.integers(0, 100_000)
 )
 seeds = whole(st.sampled_from([0, 61, -5, 2**64]) | st.integers())
 
 # --- contexts --------------------------------------------------------------------------------------
 
-custom_attributes = st.dictionaries(
-    st.sampled_from(["n", "m", "/n", "a/b", "~t", "deep"]),
-    values | st.fixed_dictionaries({}, optional={"x": values, "0": scalars}),
-    max_size=4,
+attribute_values = st.one_of(common, common.map(lambda one: [one]), scalars, values)
+custom_attributes = st.fixed_dictionaries(
+    {"n": attribute_values},
+    optional={
+        "m": attribute_values,
+        "/n": attribute_values,
+        "a/b": scalars,
+        "~t": scalars,
+        "deep": st.fixed_dictionaries({}, optional={"x": values, "0": scalars}),
+    },
 )
 private_references = st.lists(safe_attributes | st.sampled_from(BROKEN_REFERENCES), max_size=3)
 
@@ -127,7 +144,7 @@ def contexts() -> Objects:
 # --- clauses ---------------------------------------------------------------------------------------
 
 VALUES_BY_OPERATOR: dict[str, st.SearchStrategy[Json]] = {
-    "in": values | scalars,
+    "in": st.one_of(common, scalars, values),
     "startsWith": texts,
     "endsWith": texts,
     "contains": texts,
@@ -150,16 +167,16 @@ VALUES_BY_OPERATOR: dict[str, st.SearchStrategy[Json]] = {
 @st.composite
 def clauses(draw: st.DrawFn, *, op: str | None = None) -> Object:
     """Draw a clause whose values suit its operator, mostly."""
-    pool = ["segmentMatch", "in", "in", *VALUES_BY_OPERATOR]
+    pool = [*["segmentMatch"] * 6, *["in"] * 6, *VALUES_BY_OPERATOR]
     op = draw(st.sampled_from(pool)) if op is None else op
     wanted = VALUES_BY_OPERATOR[op]
     if op != "segmentMatch" and draw(st.integers(0, 5)) == 0:
         wanted = values
-    clause: Object = {"op": op, "values": draw(st.lists(wanted, max_size=3))}
+    clause: Object = {"op": op, "values": draw(mostly(st.lists(wanted, min_size=1), st.just([])))}
     if op == "segmentMatch":
         clause["attribute"] = ""
     elif draw(st.integers(0, 30)):
-        clause["attribute"] = draw(attributes if draw(st.integers(0, 9)) == 0 else safe_attributes)
+        clause["attribute"] = draw(attributes)
     clause.update(draw(fields({}, {"negate": st.booleans(), "contextKind": kinds})))
     return clause
 
@@ -170,7 +187,7 @@ weighted_variations = fields(
     {}, {"variation": indices, "weight": weights, "untracked": st.booleans()}
 )
 rollouts = fields(
-    {"variations": st.lists(weighted_variations, max_size=4)},
+    {"variations": mostly(st.lists(weighted_variations, min_size=1, max_size=4), st.just([]))},
     {
         "kind": st.sampled_from(["rollout", "experiment", "experiment", "other", ""]),
         "contextKind": kinds,
@@ -178,8 +195,10 @@ rollouts = fields(
         "seed": seeds,
     },
 )
-outcomes = fields({}, {"variation": indices}) | fields({}, {"rollout": rollouts})
-outcomes |= fields({"rollout": rollouts}, {"variation": indices})
+outcomes = mostly(
+    fields({"variation": indices}, {}) | fields({"rollout": rollouts}, {"variation": st.none()}),
+    fields({}, {"variation": indices, "rollout": rollouts}),
+)
 targets = fields(
     {"variation": indices},
     {"contextKind": kinds, "values": st.lists(st.sampled_from(KEYS), max_size=3)},
@@ -188,31 +207,36 @@ flag_rules = st.builds(
     lambda outcome, rule: {**outcome, **rule},
     outcomes,
     fields(
-        {"clauses": st.lists(clauses(), max_size=2)},
+        {"clauses": mostly(st.lists(clauses(), min_size=1, max_size=2), st.just([]))},
         {"id": st.sampled_from(["r1", ""]), "trackEvents": st.booleans()},
     ),
 )
-prerequisites = fields(
-    {"key": st.sampled_from([*FLAG_KEYS, *FLAG_KEYS, "missing"])}, {"variation": indices}
-)
+
+
+def prerequisites(key: str) -> Objects:
+    """Build prerequisites of the flag `key`, seldom with a cycle."""
+    later = FLAG_KEYS[FLAG_KEYS.index(key) + 1 :] or ["missing"]
+    required = mostly(st.sampled_from(later), st.sampled_from([*FLAG_KEYS, "missing"]))
+    return fields({"key": required, "variation": indices}, {})
 
 
 def flags(key: str) -> Objects:
     """Build flags that are mostly on."""
+    several_values = st.lists(values, min_size=3, max_size=3)
     return fields(
         {
             "key": st.just(key),
             "version": whole(st.integers(0, 9)),
-            "on": st.sampled_from([True, True, True, False]),
-            "variations": st.lists(values, min_size=2, max_size=4) | st.just([]),
-            "fallthrough": st.none() | outcomes | outcomes,
+            "on": mostly(st.just(value=True), st.booleans()),
+            "variations": mostly(several_values, st.lists(values, max_size=2)),
+            "fallthrough": mostly(outcomes, st.none()),
+            "rules": st.lists(flag_rules, max_size=3),
         },
         {
             "offVariation": indices,
-            "prerequisites": st.lists(prerequisites, max_size=2),
+            "prerequisites": st.lists(prerequisites(key), max_size=2),
             "targets": st.lists(targets, max_size=2),
             "contextTargets": st.lists(targets, max_size=2),
-            "rules": st.lists(flag_rules, max_size=3),
             "salt": texts,
             "trackEventsFallthrough": st.booleans(),
         },
@@ -222,7 +246,7 @@ def flags(key: str) -> Objects:
 key_lists = st.lists(st.sampled_from(KEYS), max_size=2)
 segment_targets = fields({}, {"contextKind": kinds, "values": key_lists})
 segment_rules = fields(
-    {"clauses": st.lists(clauses(), max_size=2)},
+    {"clauses": mostly(st.lists(clauses(), min_size=1, max_size=2), st.just([]))},
     {"weight": weights, "bucketBy": attributes, "rolloutContextKind": kinds},
 )
 
@@ -240,26 +264,52 @@ def segments(key: str) -> Objects:
             "salt": texts,
             "unbounded": st.booleans(),
             "unboundedContextKind": kinds,
-            "generation": whole(st.integers(1, 2)),
+            "generation": whole(st.sampled_from([1, 1, 1, 2])),
         },
     )
 
 
-references_to_big = st.sampled_from([f"{key}.g{n}" for key in SEGMENT_KEYS for n in (1, 2)])
+references_to_big = st.sampled_from([f"{key}.g1" for key in SEGMENT_KEYS])
 one_membership = st.tuples(
     st.sampled_from(["HEALTHY", "STALE", "STORE_ERROR", "NOT_CONFIGURED"]),
     st.dictionaries(references_to_big, st.booleans(), max_size=4),
 )
-memberships = st.none() | st.fixed_dictionaries(dict.fromkeys(KEYS, one_membership))
+memberships = mostly(st.fixed_dictionaries(dict.fromkeys(KEYS, one_membership)), st.none())
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def worlds(draw: st.DrawFn, *, of_flags: Callable[[str], Objects] | None = flags) -> World:
     """Draw an environment; what is not in it is referred to all the same."""
-    flag_keys = FLAG_KEYS[: draw(st.integers(1, len(FLAG_KEYS)))]
-    segment_keys = SEGMENT_KEYS[: draw(st.integers(0, len(SEGMENT_KEYS)))]
+    flag_keys = FLAG_KEYS[: draw(st.sampled_from([3, 2, 1, 4]))] if of_flags else []
+    segment_keys = SEGMENT_KEYS[: draw(st.sampled_from([3, 2, 1, 4]))]
     return World(
-        {key: draw(flags(key)) for key in flag_keys},
+        {key: draw(of_flags(key)) for key in flag_keys} if of_flags else {},
         {key: draw(segments(key)) for key in segment_keys},
         draw(memberships),
+    )
+
+
+def linked_flags(key: str) -> Objects:
+    """Build flags with prerequisites and little else."""
+    return fields(
+        {
+            "key": st.just(key),
+            "version": st.just(1),
+            "on": mostly(st.just(value=True), st.just(value=False)),
+            "variations": st.just(["a", "b"]),
+            "fallthrough": fields({"variation": mostly(st.just(0), st.just(1))}, {}),
+            "prerequisites": st.lists(
+                fields(
+                    {
+                        "key": mostly(
+                            st.sampled_from(FLAG_KEYS[FLAG_KEYS.index(key) + 1 :] or ["missing"]),
+                            st.sampled_from(FLAG_KEYS),
+                        )
+                    },
+                    {"variation": mostly(st.just(0), st.just(1))},
+                ),
+                max_size=3,
+            ),
+        },
+        {"offVariation": st.just(1)},
     )

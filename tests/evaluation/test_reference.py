@@ -1,5 +1,7 @@
 """The compiled evaluation equals the slow, obvious one on generated flags and contexts."""
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,9 +30,8 @@ def assert_same(ours: reference.Outcome, expected: reference.Outcome) -> None:
     assert ours == expected
 
 
-@examples(500)
-@given(strategies.worlds(), contexts)
-def test_compiled_flags_equal_the_reference(world: World, contexts: list[Object]) -> None:
+def assert_world_agrees(world: World, contexts: list[Object]) -> None:
+    """Evaluate every flag for every context, both ways and stepwise."""
     inputs = compiled_inputs(world)
     for data in contexts:
         context = Context.from_dict(data)
@@ -41,6 +42,37 @@ def test_compiled_flags_equal_the_reference(world: World, contexts: list[Object]
             expected = reference.evaluate(flag, data, world)
             assert_same(outcome_of(evaluate(compiled, context, inputs)), expected)
             assert_same(outcome_of(evaluated_stepwise(compiled, context, inputs)), expected)
+
+
+@examples(250)
+@given(strategies.worlds(), contexts)
+def test_compiled_flags_equal_the_reference(world: World, contexts: list[Object]) -> None:
+    assert_world_agrees(world, contexts)
+
+
+@examples(150)
+@given(strategies.worlds(of_flags=strategies.linked_flags), contexts)
+def test_every_prerequisite_equals_the_reference(world: World, contexts: list[Object]) -> None:
+    assert_world_agrees(world, contexts)
+
+
+@examples(300)
+@given(strategies.worlds(of_flags=None), contexts, st.booleans())
+def test_every_segment_equals_the_reference(
+    world: World, contexts: list[Object], negate: bool
+) -> None:
+    clause = {"op": "segmentMatch", "values": ["s", "t"], "negate": negate}
+    flag = flag_with(rules=[{"clauses": [clause], "variation": 0}])
+    assert_world_agrees(dataclasses.replace(world, flags={"f": flag}), contexts)
+
+
+@examples(200)
+@given(st.lists(strategies.targets), st.lists(strategies.targets), contexts)
+def test_every_target_equals_the_reference(
+    targets: list[Object], context_targets: list[Object], contexts: list[Object]
+) -> None:
+    flag = flag_with(targets=targets, contextTargets=context_targets)
+    assert_world_agrees(World({"f": flag}), contexts)
 
 
 @examples(600)

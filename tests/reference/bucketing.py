@@ -14,6 +14,7 @@ from tests.reference.fields import (
     whole,
     whole_or_zero,
 )
+from tests.reference.operators import as_double
 
 SCALE: Final = 0xFFFFFFFFFFFFFFF
 
@@ -74,7 +75,7 @@ def arm_at(bucket: float, arms: list[Object]) -> Object:
 
 def share(weight: int) -> float:
     """Return the part of all that `weight` stands for."""
-    return weight / 100_000.0
+    return as_double(weight) / 100_000.0 if abs(weight) > 2**1000 else weight / 100_000.0
 
 
 def is_in_segment_share(segment: Object, rule: Object, context: Object) -> bool:

@@ -7,6 +7,7 @@ bisecting with the very rule in doubles, and a digest is below the limit exactly
 below the sum.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any, Final
@@ -51,6 +52,14 @@ def encoded(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
+def share_of(weight: int) -> float:
+    """Return the part of everybody that `weight` stands for; beyond a double it is infinite."""
+    try:
+        return weight / 100000.0
+    except OverflowError:
+        return math.inf if weight > 0 else -math.inf
+
+
 def limit_of(total: float) -> bytes:
     """Return the limit such that a SHA-1 digest is below it exactly if its bucket is < `total`."""
     first_outside = bisect_left(range(1 << 60), total, key=lambda number: number / _SCALE)
@@ -59,7 +68,7 @@ def limit_of(total: float) -> bytes:
     return (first_outside << 4).to_bytes(8, "big") if first_outside else b""
 
 
-def bucketable(value: Any) -> str | None:  # noqa: ANN401  JSON
+def bucketable(value: Any) -> str | None:
     """Return the text of an attribute that a rollout can go by: a string or a whole number."""
     if isinstance(value, str):
         return value

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from flagkeep.evaluation.bucketing import limit_of, prefix_of
+from flagkeep.evaluation.bucketing import limit_of, prefix_of, share_of
 from flagkeep.evaluation.clauses import attribute_of, compile_clause
 from flagkeep.evaluation.evaluator import (
     CompiledFlag,
@@ -12,10 +12,12 @@ from flagkeep.evaluation.evaluator import (
     ConstantFlag,
     FlagFacts,
     LinkedFlag,
+    LookupFlag,
     PlainFlag,
     Prerequisite,
     Rule,
     Targets,
+    rest_of,
 )
 from flagkeep.evaluation.result import MALFORMED, Result
 from flagkeep.evaluation.segments import CompiledSegment
@@ -41,13 +43,13 @@ def compile_flag(flag: Flag) -> CompiledFlag:
         flag, flag.fallthrough, FALLTHROUGH, problems, experiment=flag.track_events_fallthrough
     )
     facts = _facts(flag, problems)
-    rest: PlainFlag | ConstantFlag
+    rest: LookupFlag | PlainFlag | ConstantFlag
     if not flag.on:
         rest = ConstantFlag(facts, on=False, result=_off(flag, OFF))
     elif not flag.targets and not flag.context_targets and not rules and not fallthrough.rollout:
         rest = ConstantFlag(facts, on=True, result=fallthrough.fixed)
     else:
-        rest = PlainFlag(facts, tuple(_targets(flag)), rules, fallthrough)
+        rest = rest_of(facts, _targets(flag), rules, fallthrough)
     prerequisites = tuple(_prerequisites(flag)) if flag.on else ()
     is_linked = flag.on and bool(facts.references)
     if is_linked or any(isinstance(value, list | dict) for value in flag.variations):
@@ -158,7 +160,7 @@ def _rollout(
     tracked = msgspec.structs.replace(reason, in_experiment=True)
     total, arms, plain = 0.0, [], []
     for arm in rollout.variations:
-        total += arm.weight / 100000.0
+        total += share_of(arm.weight)
         limit = limit_of(total)
         without = _result(flag, arm.variation, reason, experiment=experiment)
         plain.append((limit, without))

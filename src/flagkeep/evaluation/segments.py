@@ -3,7 +3,14 @@
 from collections.abc import Iterable
 from typing import NamedTuple, final
 
-from flagkeep.evaluation.bucketing import bucketable, digest_of, encoded, limit_of, prefix_of
+from flagkeep.evaluation.bucketing import (
+    bucketable,
+    digest_of,
+    encoded,
+    limit_of,
+    prefix_of,
+    share_of,
+)
 from flagkeep.evaluation.clauses import CompiledClause, attribute_at, attribute_of, compile_clause
 from flagkeep.evaluation.inputs import InputMissing, Scope
 from flagkeep.evaluation.result import Malformed
@@ -34,7 +41,7 @@ class Share:
         attribute = attribute_of(rule.bucket_by or "key", rule.rollout_context_kind)
         self.path = attribute.components  # empty: the reference is invalid
         self.prefix = prefix_of(segment.key, segment.salt, seed=None)
-        self.limit = limit_of(weight / 100000.0)
+        self.limit = limit_of(share_of(weight))
 
     def lets_in(self, context: Context) -> bool:
         """Whether `context` is in that part; one without the kind never is."""
