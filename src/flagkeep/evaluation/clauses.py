@@ -6,8 +6,9 @@ Each has `matches(context, scope)`; only a clause about segments looks at the sc
 from collections.abc import Iterable
 from typing import Protocol, final
 
+from flagkeep.evaluation.conditions import Condition, make_condition
 from flagkeep.evaluation.inputs import Scope
-from flagkeep.evaluation.operators import InStrings, Test, make_test
+from flagkeep.evaluation.operators import Test, make_test
 from flagkeep.evaluation.result import Malformed
 from flagkeep.model.attribute_ref import AttributeRef
 from flagkeep.model.context import Context
@@ -24,84 +25,36 @@ class CompiledClause(Protocol):
 
 @final
 class AttributeClause:
-    """A test of one top-level attribute."""
+    """A condition on one top-level attribute."""
 
-    __slots__ = ("kind", "name", "negate", "test")
+    __slots__ = ("condition", "kind", "name")
 
-    def __init__(self, kind: str, name: str, test: Test, *, negate: bool) -> None:
+    def __init__(self, kind: str, name: str, condition: Condition) -> None:
         self.kind = kind
         self.name = name
-        self.test = test
-        self.negate = negate
+        self.condition = condition
 
     def matches(self, context: Context, scope: Scope) -> bool:  # noqa: ARG002
         """Whether the attribute passes; a missing kind or attribute never does, even negated."""
-        if context.kind == self.kind:
-            value = context.lookup.get(self.name)
-        else:
-            member = context.individual(self.kind)
-            if member is None:
-                return False
-            value = member.lookup.get(self.name)
-        if value is None:
-            return False
-        if type(value) is list:
-            return any(map(self.test.matches, value)) is not self.negate
-        return self.test.matches(value) is not self.negate
-
-
-@final
-class AttributeInStrings:
-    """`AttributeClause` with `InStrings`, the commonest clause, in one step."""
-
-    __slots__ = ("kind", "name", "negate", "wanted")
-
-    def __init__(self, kind: str, name: str, wanted: frozenset[str], *, negate: bool) -> None:
-        self.kind = kind
-        self.name = name
-        self.wanted = wanted
-        self.negate = negate
-
-    def matches(self, context: Context, scope: Scope) -> bool:  # noqa: ARG002
-        """Whether the attribute passes; a missing kind or attribute never does, even negated."""
-        if context.kind == self.kind:
-            value = context.lookup.get(self.name)
-        else:
-            member = context.individual(self.kind)
-            if member is None:
-                return False
-            value = member.lookup.get(self.name)
-        if type(value) is str:
-            return (value in self.wanted) is not self.negate
-        if value is None:
-            return False
-        if type(value) is list:
-            hit = any(type(one) is str and one in self.wanted for one in value)
-            return hit is not self.negate
-        return self.negate
+        member = context if context.kind == self.kind else context.individual(self.kind)
+        return member is not None and self.condition.holds(member.lookup.get(self.name))
 
 
 @final
 class PathClause:
-    """A test of an attribute inside objects."""
+    """A condition on an attribute inside objects."""
 
-    __slots__ = ("kind", "negate", "path", "test")
+    __slots__ = ("condition", "kind", "path")
 
-    def __init__(self, kind: str, path: tuple[str, ...], test: Test, *, negate: bool) -> None:
+    def __init__(self, kind: str, path: tuple[str, ...], condition: Condition) -> None:
         self.kind = kind
         self.path = path
-        self.test = test
-        self.negate = negate
+        self.condition = condition
 
     def matches(self, context: Context, scope: Scope) -> bool:  # noqa: ARG002
         """Whether the attribute passes; a missing kind or attribute never does, even negated."""
         member = context.individual(self.kind)
-        value = None if member is None else attribute_at(member, self.path)
-        if value is None:
-            return False
-        if type(value) is list:
-            return any(map(self.test.matches, value)) is not self.negate
-        return self.test.matches(value) is not self.negate
+        return member is not None and self.condition.holds(attribute_at(member, self.path))
 
 
 @final
@@ -177,13 +130,10 @@ def compile_clause(clause: Clause, problems: list[str]) -> CompiledClause:
     if attribute.error is not None:
         problems.append(f"the attribute reference {clause.attribute!r}: {attribute.error}")
         return BrokenClause()
-    test = make_test(clause.op, clause.values, problems)
     if attribute.components == ("kind",):
-        return KindClause(test, negate=negate)
+        return KindClause(make_test(clause.op, clause.values, problems), negate=negate)
+    condition = make_condition(clause.op, clause.values, problems, negate=negate)
     kind = clause.context_kind or Context.DEFAULT_KIND
     if len(attribute.components) > 1:
-        return PathClause(kind, attribute.components, test, negate=negate)
-    (name,) = attribute.components
-    if isinstance(test, InStrings):
-        return AttributeInStrings(kind, name, test.wanted, negate=negate)
-    return AttributeClause(kind, name, test, negate=negate)
+        return PathClause(kind, attribute.components, condition)
+    return AttributeClause(kind, attribute.components[0], condition)

@@ -44,7 +44,7 @@ class FlagsState:
     def __len__(self) -> int:
         return len(self._evaluated)
 
-    def value(self, key: str) -> Any:  # noqa: ANN401  JSON
+    def value(self, key: str) -> Any:
         """Return the value of one flag; None if it has none, failed, or does not exist."""
         found = self._evaluated.get(key)
         return None if found is None else copy_json(found[1].value)

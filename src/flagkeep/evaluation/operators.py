@@ -100,7 +100,7 @@ class Matches:
 
     __slots__ = ("patterns",)
 
-    def __init__(self, patterns: Any) -> None:  # noqa: ANN401  re2.Set has no types
+    def __init__(self, patterns: Any) -> None:
         self.patterns = patterns
 
     def matches(self, value: JsonValue) -> bool:
@@ -119,7 +119,7 @@ class Ordered:
 
     __slots__ = ("bound", "compare", "read")
 
-    def __init__(self, read: "Reader", compare: Callable[[Any, Any], bool], bound: object) -> None:
+    def __init__(self, read: "Reader", compare: Callable[[Any, Any], bool], bound: Any) -> None:
         self.read = read
         self.compare = compare
         self.bound = bound
@@ -238,19 +238,19 @@ def read_semver(value: JsonValue) -> Precedence | None:
 NEVER: Final = Never()
 
 
-def _less(one: Any, other: Any) -> bool:  # noqa: ANN401
+def _less(one: Any, other: Any) -> bool:
     return bool(one < other)
 
 
-def _less_or_equal(one: Any, other: Any) -> bool:  # noqa: ANN401
+def _less_or_equal(one: Any, other: Any) -> bool:
     return bool(one <= other)
 
 
-def _greater(one: Any, other: Any) -> bool:  # noqa: ANN401
+def _greater(one: Any, other: Any) -> bool:
     return bool(one > other)
 
 
-def _greater_or_equal(one: Any, other: Any) -> bool:  # noqa: ANN401
+def _greater_or_equal(one: Any, other: Any) -> bool:
     return bool(one >= other)
 
 

@@ -29,7 +29,7 @@ class Result:
 
     def __init__(
         self,
-        value: Any,  # noqa: ANN401  JSON
+        value: Any,
         index: int | None,
         reason: Reason,
         *,

@@ -115,7 +115,7 @@ def encode_json(value: object) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def parse_json(data: bytes | str) -> Any:  # noqa: ANN401  JSON enters here
+def parse_json(data: bytes | str) -> Any:
     """Return any JSON value; lone surrogates and numbers beyond a double (as ±inf) are let in.
 
     Raises:
@@ -194,7 +194,7 @@ def _repair_object(wanted: type[msgspec.Struct], tree: Mapping[str, Any]) -> dic
     }
 
 
-def _repair(wanted: Any, value: Any) -> Any:  # noqa: ANN401  JSON
+def _repair(wanted: Any, value: Any) -> Any:
     if isinstance(value, float) and wanted is int and value.is_integer():
         return int(value)
     if isinstance(value, dict) and isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):

@@ -20,7 +20,9 @@ from flagkeep.model.values import NotJson, copy_json, frozen_value
 log = logging.getLogger("flagkeep.context")
 
 _KIND: Final = re.compile(r"[A-Za-z0-9._-]+")
-_BUILT_IN: Final = ("kind", "key", "name", "anonymous")
+_BUILT_IN: Final = frozenset({"kind", "key", "name", "anonymous"})
+_BUILT_IN_OR_EMPTY: Final = _BUILT_IN | {""}
+_BUILT_IN_OR_META: Final = _BUILT_IN | {"_meta"}
 _USER_TEXTS: Final = ("name", "firstName", "lastName", "email", "country", "avatar", "ip")
 _PLAIN: Final = frozenset({str, int, bool})
 
@@ -61,6 +63,9 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
     @classmethod
     def create(cls, key: str, kind: str | None = None) -> Self:
         """Return a context with a key and nothing else; `kind` None means user."""
+        if kind is None and type(key) is str and key:  # nearly always, often once per evaluation
+            lookup = {"kind": "user", "key": key, "anonymous": False}
+            return cls(True, "user", key, None, False, None, lookup, (), ())
         return cls._make("user" if kind is None else kind, key)
 
     @classmethod
@@ -192,12 +197,12 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         everyone = self.members or ((self,) if self.valid else ())
         return everyone[kind] if 0 <= kind < len(everyone) else None
 
-    def get(self, attribute: str) -> Any:  # noqa: ANN401  JSON
+    def get(self, attribute: str) -> Any:
         """Return an attribute by its plain name, None if absent; lists and objects as copies."""
         value = self.lookup.get(attribute)
         return value if type(value) in _PLAIN else copy_json(value)
 
-    def __getitem__(self, attribute: str) -> Any:  # noqa: ANN401  JSON
+    def __getitem__(self, attribute: str) -> Any:
         return self.get(attribute)
 
     @property
@@ -290,7 +295,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         if name is not None:
             lookup["name"] = name
         if attributes:
-            lookup.update(attributes)
+            lookup |= attributes
         return cls(True, kind, key, name, anonymous, None, lookup, (), private)  # type: ignore[arg-type]  # _kind_error has seen that it is a string
 
     @classmethod
@@ -319,7 +324,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         for name, value in data.items():
             if not isinstance(name, str) or not name:
                 return cls._invalid("the name of an attribute must be a string that is not empty")
-            if name not in _BUILT_IN and name != "_meta":
+            if name not in _BUILT_IN_OR_META:
                 attributes[name] = value
         full_name, anonymous = data.get("name"), data.get("anonymous", False)
         if not isinstance(full_name, str | None):
@@ -402,13 +407,16 @@ class ContextBuilder:
         self.try_set("anonymous", anonymous)
         return self
 
-    def set(self, attribute: str, value: Any) -> Self:  # noqa: ANN401  JSON
+    def set(self, attribute: str, value: Any) -> Self:
         """Set any attribute, None removes it; what `try_set` refuses is ignored and logged."""
-        if not self.try_set(attribute, value):
+        # Contexts are often built for a single evaluation: the common case makes no second call.
+        if type(value) in _PLAIN and type(attribute) is str and attribute not in _BUILT_IN_OR_EMPTY:
+            self._attributes[attribute] = value
+        elif not self.try_set(attribute, value):
             log.warning("attribute %r of a context is left out: its value is no use", attribute)
         return self
 
-    def try_set(self, attribute: str, value: Any) -> bool:  # noqa: ANN401  JSON
+    def try_set(self, attribute: str, value: Any) -> bool:
         """Set any attribute, None removes it.
 
         Returns:
@@ -511,6 +519,9 @@ def _private_names(names: object) -> tuple[str, ...] | None:
 def _kept(attributes: Mapping[str, Any]) -> dict[str, Any]:
     kept = {}
     for name, value in attributes.items():
+        if type(value) in _PLAIN:
+            kept[name] = value
+            continue
         if value is None:
             continue
         try:

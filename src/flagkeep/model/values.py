@@ -12,7 +12,7 @@ class NotJson(ValueError):
     """A value has no JSON form; the message says why."""
 
 
-def copy_json(value: Any, depth: int = 0) -> Any:  # noqa: ANN401  JSON
+def copy_json(value: Any, depth: int = 0) -> Any:
     """Return a deep copy in plain types: str, int, float, bool, None, list, dict.
 
     Subclasses become what they are based on; tuples become lists.
@@ -24,6 +24,12 @@ def copy_json(value: Any, depth: int = 0) -> Any:  # noqa: ANN401  JSON
     kind = type(value)
     if kind in _SCALARS:
         return value
+    if kind is list and _SCALARS.issuperset(map(type, value)):
+        return value[:]
+    return _copy_of_other(value, depth)
+
+
+def _copy_of_other(value: Any, depth: int) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise NotJson(f"{value} is not a JSON number")
@@ -34,14 +40,14 @@ def copy_json(value: Any, depth: int = 0) -> Any:  # noqa: ANN401  JSON
         return int(value)
     if depth >= MAX_DEPTH:
         raise NotJson(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):  # a tuple of types: a union would be made at every call
         return [copy_json(one, depth + 1) for one in value]
     if isinstance(value, Mapping):
         return {_name(name): copy_json(one, depth + 1) for name, one in value.items()}
-    raise NotJson(f"{kind.__name__} is not a JSON type")
+    raise NotJson(f"{type(value).__name__} is not a JSON type")
 
 
-def frozen_value(value: Any) -> Hashable:  # noqa: ANN401  JSON
+def frozen_value(value: Any) -> Hashable:
     """Return a hashable form, equal exactly if the JSON values are.
 
     JSON types stay apart (1, "1" and true differ), numbers compare as numbers (1 equals 1.0).
