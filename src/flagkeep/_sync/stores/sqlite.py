@@ -87,7 +87,9 @@ class SQLiteStore:
             finally:
                 self._worker.close()
 
-    def _run(self, operation: str, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _run(
+        self, operation: str, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         if self._is_closed:
             raise StoreClosed(self.name, operation)
         return self._worker.run(fn, *args, **kwargs)

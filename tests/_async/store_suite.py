@@ -1,0 +1,324 @@
+"""What every store must do: one list of checks for all backends, in both colours.
+
+A backend brings a function that opens a store for a prefix, always on the same data.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import permutations
+
+import pytest
+
+from flagkeep._async.interfaces import AsyncFeatureStore
+from flagkeep.errors import StoreClosed
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.storage.contents import StoreChanges, WriterRecord
+from flagkeep.storage.items import tombstone
+
+ODD_KEYS = (
+    "a", "A", " a ", "a/b", "a:b", "$inited", "$deleted", "features", "é", "日本", "🚀", "%00",
+    "a\0b", "'; DROP TABLE items; --", '"', "\\", "a\nb", "x" * 2000, "",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Backend:
+    """How the checks get at stores.
+
+    Attributes:
+        open: returns a store for a prefix; the caller closes it.
+    """
+
+    open: Callable[[str], AsyncFeatureStore]
+
+
+def flag(key: str, version: int = 1, **more: object) -> SerializedItem:
+    extra = "".join(f',"{name}":{value}' for name, value in more.items())
+    text = f'{{"key":"{key}","version":{version},"deleted":false{extra}}}'
+    return SerializedItem(version, deleted=False, data=text.encode())
+
+
+def flags(**versions: int) -> dict[str, SerializedItem]:
+    return {key: flag(key, version) for key, version in versions.items()}
+
+
+def refs(*keys: str, kind: Kind = Kind.FLAG) -> list[ItemRef]:
+    return [ItemRef(kind, key) for key in keys]
+
+
+def full(items: dict[str, SerializedItem], segments: Iterable[str] = ()) -> ChangeSet:
+    return ChangeSet(full=True, flags=items, segments={key: flag(key) for key in segments})
+
+
+def part(items: dict[str, SerializedItem]) -> ChangeSet:
+    return ChangeSet(full=False, flags=items)
+
+
+async def check_replace_stores_everything(backend: Backend) -> None:
+    store = backend.open("")
+    await store.replace(full(flags(a=1, b=2), segments=["a", "s"]))
+    contents = await store.get_all()
+    assert contents.initialized
+    assert await store.is_initialized()
+    assert contents.flags == flags(a=1, b=2)
+    assert contents.segments == {"a": flag("a"), "s": flag("s")}
+    assert contents.bad == ()
+    assert await store.get_many(refs("a", "none", "b")) == {
+        ItemRef(Kind.FLAG, "a"): flag("a", 1),
+        ItemRef(Kind.FLAG, "b"): flag("b", 2),
+    }
+    assert await store.get_many(()) == {}
+    assert await store.get_many(refs("s", kind=Kind.SEGMENT)) == {
+        ItemRef(Kind.SEGMENT, "s"): flag("s")
+    }
+    await store.aclose()
+
+
+async def check_replace_ignores_versions_and_removes_the_rest(backend: Backend) -> None:
+    store = backend.open("")
+    await store.replace(full(flags(a=5, b=5, c=5), segments=["s"]))
+    await store.replace(full(flags(a=3, b=5)))
+    contents = await store.get_all()
+    assert contents.flags == flags(a=3, b=5)
+    assert contents.segments == {}
+    await store.aclose()
+
+
+async def check_replace_with_nothing_still_sets_the_marker(backend: Backend) -> None:
+    store = backend.open("")
+    await store.replace(full({}))
+    contents = await store.get_all()
+    assert contents.initialized
+    assert contents.flags == {}
+    await store.aclose()
+
+
+async def check_only_a_full_set_sets_the_marker(backend: Backend) -> None:
+    store = backend.open("")
+    assert await store.upsert(part(flags(a=1))) == {}
+    assert not await store.is_initialized()
+    contents = await store.get_all()
+    assert not contents.initialized
+    assert contents.flags == flags(a=1)
+    await store.aclose()
+
+
+async def check_a_tombstone_keeps_older_updates_out(backend: Backend) -> None:
+    store = backend.open("")
+    await store.replace(full(flags(a=1)))
+    gone = tombstone(Kind.FLAG, "a", 5)
+    assert await store.upsert(part({"a": gone})) == {}
+    assert await store.get_many(refs("a")) == {ItemRef(Kind.FLAG, "a"): gone}
+    assert (await store.get_all()).flags["a"].deleted
+    assert await store.upsert(part(flags(a=4))) == {ItemRef(Kind.FLAG, "a"): gone}
+    assert await store.upsert(part(flags(a=5))) == {ItemRef(Kind.FLAG, "a"): gone}
+    assert await store.upsert(part(flags(a=6))) == {}
+    assert (await store.get_all()).flags == flags(a=6)
+    await store.aclose()
+
+
+async def check_an_unknown_item_may_arrive_as_a_tombstone(backend: Backend) -> None:
+    store = backend.open("")
+    await store.replace(full({}))
+    assert await store.upsert(part({"a": tombstone(Kind.FLAG, "a", 2)})) == {}
+    refused = await store.upsert(part(flags(a=1)))
+    assert refused[ItemRef(Kind.FLAG, "a")].version == 2
+    await store.aclose()
+
+
+async def check_only_newer_items_are_taken_and_the_others_are_returned(backend: Backend) -> None:
+    store = backend.open("")
+    await store.replace(full(flags(a=2, b=2, c=2), segments=["a"]))
+    refused = await store.upsert(part(flags(a=1, b=2, c=3, d=1)))
+    assert refused == {
+        ItemRef(Kind.FLAG, "a"): flag("a", 2),
+        ItemRef(Kind.FLAG, "b"): flag("b", 2),
+    }
+    assert (await store.get_all()).flags == flags(a=2, b=2, c=3, d=1)
+    assert (await store.get_all()).segments == {"a": flag("a")}
+    await store.aclose()
+
+
+async def check_any_order_of_upserts_ends_in_the_newest(backend: Backend) -> None:
+    store = backend.open("")
+    states = (flag("a", 1), flag("a", 2), tombstone(Kind.FLAG, "a", 3), flag("a", 4))
+    for order in permutations(states):
+        await store.replace(full({}))
+        for state in order:
+            await store.upsert(part({"a": state}))
+        assert (await store.get_all()).flags == {"a": states[-1]}
+    await store.aclose()
+
+
+async def check_a_write_between_read_and_write_is_not_lost(backend: Backend) -> None:
+    one, other = backend.open(""), backend.open("")
+    await one.replace(full(flags(a=1)))
+    assert (await one.get_all()).flags == flags(a=1)
+    await other.upsert(part(flags(a=5)))
+    assert await one.upsert(part(flags(a=4))) == {ItemRef(Kind.FLAG, "a"): flag("a", 5)}
+    assert await one.get_many(refs("a")) == {ItemRef(Kind.FLAG, "a"): flag("a", 5)}
+    await one.aclose()
+    await other.aclose()
+
+
+async def check_prefixes_are_isolated(backend: Backend) -> None:
+    prefixes = ("env1", "env10", "", "env1:features", "env")
+    stores = {prefix: backend.open(prefix) for prefix in prefixes}
+    for number, store in enumerate(stores.values(), 1):
+        assert not await store.upsert(part(flags(shared=number)))
+        assert not await store.is_initialized()
+    await stores["env1"].replace(full(flags(own=1)))
+    assert (await stores["env1"].get_all()).flags == flags(own=1)
+    for number, prefix in list(enumerate(prefixes, 1))[1:]:
+        assert not await stores[prefix].is_initialized()
+        assert (await stores[prefix].get_all()).flags == flags(shared=number)
+    for store in stores.values():
+        await store.aclose()
+
+
+async def check_odd_keys_come_back(backend: Backend) -> None:
+    store = backend.open("p")
+    items = {key: flag("k", number) for number, key in enumerate(ODD_KEYS)}
+    await store.replace(full(items))
+    assert (await store.get_all()).flags == items
+    assert {ref.key: item for ref, item in (await store.get_many(refs(*items))).items()} == items
+    newer = {key: flag("k", 100) for key in ODD_KEYS}
+    assert await store.upsert(part(newer)) == {}
+    await store.replace(full({}))
+    assert (await store.get_all()).flags == {}
+    await store.aclose()
+
+
+async def check_the_text_is_kept_to_the_letter(backend: Backend) -> None:
+    store = backend.open("")
+    text = ' {"new": {"b" : 1e400, "a":[1.0, "\\ud800é"]},"version":  7 , "deleted" : false}\n'
+    item = SerializedItem(7, deleted=False, data=text.encode())
+    about_deletion = flag("b", 3, variations='[{"deleted":true},"\\"deleted\\":true"]')
+    await store.replace(full({"a": item, "b": about_deletion}))
+    assert (await store.get_all()).flags == {"a": item, "b": about_deletion}
+    assert await store.get_many(refs("a")) == {ItemRef(Kind.FLAG, "a"): item}
+    await store.aclose()
+
+
+async def check_the_record_counts_what_is_there(backend: Backend) -> None:
+    store = backend.open("")
+    await store.upsert(part(flags(z=1)))
+    assert await store.read_record() is None
+    me = WriterRecord(writer="me", host="here", epoch=3, source="file")
+    await store.replace(full(flags(a=1, b=1), segments=["s"]), me)
+    first = await store.read_record()
+    assert first is not None
+    assert (first.writer, first.host, first.epoch, first.source) == ("me", "here", 3, "file")
+    assert first.replaces == 1
+    assert first.counts == {Kind.FLAG: 2, Kind.SEGMENT: 1}
+    assert not first.replacing
+    await store.upsert(part({"a": tombstone(Kind.FLAG, "a", 2), "c": flag("c")}))
+    changed = await store.read_record()
+    assert changed is not None
+    assert changed.counts == {Kind.FLAG: 2, Kind.SEGMENT: 1}
+    assert changed.digest != first.digest
+    assert changed.last_full_write == first.last_full_write
+    contents = await store.get_all()
+    await store.replace(full(contents.flags, segments=["s"]), me)
+    second = await store.read_record()
+    assert second is not None
+    assert (second.replaces, second.digest, second.counts) == (2, changed.digest, changed.counts)
+    await store.replace(full({}))
+    assert await store.read_record() is None
+    await store.aclose()
+
+
+async def check_closing_twice_is_fine_and_use_afterwards_is_not(backend: Backend) -> None:
+    store = backend.open("")
+    await store.replace(full(flags(a=1)))
+    await store.aclose()
+    await store.aclose()
+    with pytest.raises(StoreClosed):
+        await store.get_all()
+    with pytest.raises(StoreClosed):
+        await store.get_many(refs("a"))
+    with pytest.raises(StoreClosed):
+        await store.is_initialized()
+    with pytest.raises(StoreClosed):
+        await store.replace(full({}))
+    with pytest.raises(StoreClosed):
+        await store.upsert(part({}))
+    with pytest.raises(StoreClosed):
+        await store.poll_changes()
+    with pytest.raises(StoreClosed):
+        await store.read_record()
+
+
+async def check_a_poll_names_what_others_changed(backend: Backend) -> None:
+    reader, writer = backend.open("p"), backend.open("p")
+    if reader.poll_interval is not None:
+        await writer.replace(full(flags(a=1, b=1, c=1), segments=["s"]))
+        await reader.get_all()
+        assert await reader.poll_changes() is None
+        await writer.upsert(part(flags(a=2)))
+        await writer.upsert(part(flags(a=3, d=1)))
+        assert await reader.poll_changes() == StoreChanges(tuple(refs("a", "d")))
+        assert await reader.poll_changes() is None
+        await writer.upsert(part(flags(a=1)))  # refused, so nothing changes
+        assert await reader.poll_changes() is None
+        await writer.replace(full(flags(a=3, b=2, c=1)))
+        changes = await reader.poll_changes()
+        assert changes is not None
+        expected = {*refs("b", "d"), *refs("s", kind=Kind.SEGMENT)}
+        assert set(changes.refs or ()) == expected
+        assert await reader.poll_changes() is None
+    await reader.aclose()
+    await writer.aclose()
+
+
+async def check_a_poll_says_nothing_of_other_prefixes(backend: Backend) -> None:
+    reader, writer, other = backend.open("env1"), backend.open("env1"), backend.open("env10")
+    if reader.poll_interval is not None:
+        await writer.replace(full(flags(a=1)))
+        await reader.get_all()
+        await other.replace(full(flags(a=7)))
+        assert await reader.poll_changes() is None
+        await other.upsert(part(flags(a=8)))
+        await writer.upsert(part(flags(a=2)))
+        assert await reader.poll_changes() == StoreChanges(tuple(refs("a")))
+    for store in (reader, writer, other):
+        await store.aclose()
+
+
+async def check_a_poll_says_everything_when_it_was_too_much(backend: Backend) -> None:
+    reader, writer = backend.open(""), backend.open("")
+    if reader.poll_interval is not None:
+        await writer.replace(full(flags(a=1)))
+        await reader.get_all()
+        await writer.replace(full({f"f{number}": flag("f") for number in range(1500)}))
+        assert await reader.poll_changes() == StoreChanges(None)
+        await writer.upsert(part(flags(f3=9)))
+        assert await reader.poll_changes() == StoreChanges(tuple(refs("f3")))
+        for number in range(3):  # together more than is remembered
+            await writer.upsert(part({f"g{n}": flag("g", 2 + number) for n in range(600)}))
+        assert await reader.poll_changes() == StoreChanges(None)
+        assert await reader.poll_changes() is None
+    await reader.aclose()
+    await writer.aclose()
+
+
+CHECKS = [
+    check_replace_stores_everything,
+    check_replace_ignores_versions_and_removes_the_rest,
+    check_replace_with_nothing_still_sets_the_marker,
+    check_only_a_full_set_sets_the_marker,
+    check_a_tombstone_keeps_older_updates_out,
+    check_an_unknown_item_may_arrive_as_a_tombstone,
+    check_only_newer_items_are_taken_and_the_others_are_returned,
+    check_any_order_of_upserts_ends_in_the_newest,
+    check_a_write_between_read_and_write_is_not_lost,
+    check_prefixes_are_isolated,
+    check_odd_keys_come_back,
+    check_the_text_is_kept_to_the_letter,
+    check_the_record_counts_what_is_there,
+    check_closing_twice_is_fine_and_use_afterwards_is_not,
+    check_a_poll_names_what_others_changed,
+    check_a_poll_says_nothing_of_other_prefixes,
+    check_a_poll_says_everything_when_it_was_too_much,
+]
