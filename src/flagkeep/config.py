@@ -6,7 +6,7 @@ Stores are live objects and are handed to the client itself. Settings are checke
 import math
 import os
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn, Protocol, Self, runtime_checkable
+from typing import Any, Final, NoReturn, Protocol, Self
 
 import msgspec
 
@@ -137,13 +137,16 @@ class FileSource:
         return f"FileSource({', '.join(map(repr, self.paths))})"
 
 
-@runtime_checkable
 class SourceFactory(Protocol):
-    """A custom source of flag data: makes the live object for either colour of client."""
+    """A custom source of flag data, for `Client`. One object may be this and the other one too."""
 
     def source(self) -> Any:
         """Return a new source for a `Client`."""
         ...
+
+
+class AsyncSourceFactory(Protocol):
+    """A custom source of flag data, for `AsyncClient`."""
 
     def async_source(self) -> Any:
         """Return a new source for an `AsyncClient`."""
@@ -164,7 +167,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sdk_key: str = ""
-    source: FileSource | SourceFactory | None = None
+    source: FileSource | SourceFactory | AsyncSourceFactory | None = None
     daemon: bool = False
     offline: bool = False
     defaults: Mapping[str, Any] = {}
@@ -176,7 +179,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"sdk_key must be a string, not {type(self.sdk_key).__name__}")
         if self.daemon and self.source is not None:
             raise ConfigError("daemon=True means that another process has the source: drop one")
-        if self.source is not None and not isinstance(self.source, FileSource | SourceFactory):
+        if self.source is not None and not _is_source(self.source):
             raise ConfigError(
                 "source must be a FileSource, TestData, or an object with methods source() and"
                 f" async_source(), not {type(self.source).__name__}"
@@ -184,6 +187,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(self.defaults, Mapping):
             raise ConfigError("defaults must be a mapping of values by flag key")
         msgspec.structs.force_setattr(self, "defaults", dict(self.defaults))
+
+
+def _is_source(source: object) -> bool:
+    if isinstance(source, FileSource):
+        return True
+    return any(callable(getattr(source, name, None)) for name in ("source", "async_source"))
 
 
 def _check_seconds(name: str, seconds: object) -> None:

@@ -379,7 +379,11 @@ def _source_of(config: Config) -> AsyncDataSource | None:
         return None
     if isinstance(config.source, FileSource):
         return AsyncFileDataSource(config.source)
-    return cast(AsyncDataSource, config.source.async_source())
+    make = getattr(config.source, "async_source", None)
+    if make is None:
+        problem = "this source makes nothing for this colour of client: it lacks async_source()"
+        raise ConfigError(problem)
+    return cast(AsyncDataSource, make())
 
 
 def _is_valid(context: object) -> bool:

@@ -96,9 +96,20 @@ class AsyncDataSource(Protocol):
         keeps_trying_to_start: whether it is worth waiting for after a first failure.
     """
 
-    name: str
-    has_versions: bool
-    keeps_trying_to_start: bool
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        ...
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether its items carry versions."""
+        ...
+
+    @property
+    def keeps_trying_to_start(self) -> bool:
+        """Whether to wait on after a failure."""
+        ...
 
     async def run(self, sink: AsyncDataSink) -> None:
         """Deliver to `sink` until `stop` is called; a source that was stopped first returns."""

@@ -379,7 +379,11 @@ def _source_of(config: Config) -> DataSource | None:
         return None
     if isinstance(config.source, FileSource):
         return FileDataSource(config.source)
-    return cast(DataSource, config.source.source())
+    make = getattr(config.source, "source", None)
+    if make is None:
+        problem = "this source makes nothing for this colour of client: it lacks source()"
+        raise ConfigError(problem)
+    return cast(DataSource, make())
 
 
 def _is_valid(context: object) -> bool:

@@ -1,0 +1,99 @@
+"""What only threads can get wrong: how many there are, who waits for whom, and how they end."""
+
+import threading
+from pathlib import Path
+
+from flagkeep import Client, Config, Context, FileSource
+from flagkeep.stores import SQLiteStore
+from tests._sync.hand_source import HandSource, environment, flag
+
+USER = Context.create("user-key")
+
+
+def own_threads() -> list[str]:
+    return sorted(
+        thread.name for thread in threading.enumerate() if thread.name.startswith("flagkeep")
+    )
+
+
+def test_a_client_has_two_threads_and_none_after_close(tmp_path: Path) -> None:
+    before = own_threads()
+    file = tmp_path / "flags.json"
+    file.write_text('{"flagValues": {"f": 1}}')
+    store = SQLiteStore(tmp_path / "flags.db")
+    with Client(Config(source=FileSource(file)), store=store) as client:
+        assert client.wait_until_ready()
+        assert own_threads() == [*before, "flagkeep-feed", "flagkeep-work"]
+    assert own_threads() == before
+
+
+def test_a_reader_has_one_thread(tmp_path: Path) -> None:
+    before = own_threads()
+    with Client(Config(daemon=True), store=SQLiteStore(tmp_path / "flags.db")):
+        assert own_threads() == [*before, "flagkeep-work"]
+    assert own_threads() == before
+
+
+def test_an_offline_client_has_no_thread() -> None:
+    before = own_threads()
+    with Client(Config(offline=True)):
+        assert own_threads() == before
+
+
+def test_a_listener_that_never_returns_holds_up_neither_data_nor_close() -> None:
+    source = HandSource()
+    client = Client(Config(source=source))
+    begun, release = threading.Event(), threading.Event()
+
+    def endless(_: object) -> None:
+        begun.set()
+        release.wait()
+
+    client.on_change(None, endless)
+    source.deliver(environment(flag("f", "a")))
+    assert begun.wait(10)
+    source.deliver(environment(flag("f", "b", version=2)))
+    assert client.variation("f", USER, None) == "b"
+    assert client.close().complete
+    release.set()
+
+
+def test_close_from_a_listener_returns(tmp_path: Path) -> None:
+    source = HandSource()
+    client = Client(Config(source=source), store=SQLiteStore(tmp_path / "flags.db"))
+    closed = threading.Event()
+
+    def close(_: object) -> None:
+        client.close(timeout=0.5)
+        closed.set()
+
+    client.on_change(None, close)
+    source.deliver(environment(flag("f")))
+    assert closed.wait(10)
+
+
+def test_many_threads_evaluate_while_data_changes() -> None:
+    source = HandSource()
+    wrong: list[object] = []
+    with Client(Config(source=source)) as client:
+        source.deliver(environment(flag("f", 0)))
+        done = threading.Event()
+
+        def evaluate() -> None:
+            last = 0
+            while not done.is_set():
+                value = client.variation("f", USER, None)
+                if value is None or value < last:
+                    wrong.append((last, value))
+                last = value
+
+        threads = [threading.Thread(target=evaluate) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for version in range(1, 200):
+            source.deliver(environment(flag("f", version, version=version)))
+        done.set()
+        for thread in threads:
+            thread.join(10)
+        assert client.variation("f", USER, None) == 199
+    assert wrong == []
