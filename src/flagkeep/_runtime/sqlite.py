@@ -166,8 +166,8 @@ class SQLiteSession:
     def _write(self, operation: str, write: Callable[[Writing], T]) -> T:
         with self._exclusive(operation):
             opened = self._writer(operation)
-            writing = Writing(opened, self._names, time.time())
             with opened.transaction("IMMEDIATE"):
+                writing = Writing(opened, self._names, time.time())
                 result = write(writing)
                 writing.finish()
             if writing.number_before == self._seen_number:
@@ -187,6 +187,7 @@ class SQLiteSession:
                     yield
             except StoreError as exc:
                 if not is_locked(exc):
+                    self._must_check = True
                     self._drop()
                 raise
 

@@ -147,6 +147,8 @@ def open_reader(file: SQLiteFile, operation: str, *, timeout: float) -> Opened:
     except sqlite3.Error as exc:
         if primary_code(exc) not in _FORBIDDEN:
             raise
+        if not os.access(file.path, os.R_OK):
+            raise
     _refuse_wal(file, operation)
     return _open_for_reading(file, operation, Mode.FROZEN, timeout=timeout)
 

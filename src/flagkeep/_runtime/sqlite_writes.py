@@ -13,7 +13,7 @@ _GONE: Final = None  # in the journal: the row of that item is not there any mor
 
 
 class Writing:
-    """Collects what changes, for the journal and the record.
+    """Collects what changes, for the journal and the record. Made inside the transaction.
 
     Attributes:
         number_before: of the last change in the journal when the transaction began.

@@ -1,12 +1,10 @@
 """What a store says when asked: its contents, what changed, and who wrote it."""
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Final, Self
 
 import msgspec
 
-from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 
@@ -157,5 +155,7 @@ class Tally:
 
 
 def _hash(ref: ItemRef, version: int) -> int:
+    from hashlib import blake2b  # noqa: PLC0415  only writers need it, and it costs 2 ms
+
     text = f"{ref.kind} {version} {ref.key}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest())

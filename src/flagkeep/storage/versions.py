@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from flagkeep.errors import InvalidData
-from flagkeep.model.codec import encode_json, parse_json
+from flagkeep.model.codec import _members, encode_json, parse_json
 from flagkeep.model.item import SerializedItem
 from flagkeep.model.values import frozen_value
 
@@ -55,12 +55,22 @@ def _has_same_content(one: SerializedItem, other: SerializedItem) -> bool:
 
 
 def with_version(item: SerializedItem, version: int) -> SerializedItem:
-    """Return `item` at another version; every other property keeps its text to the letter."""
+    """Return `item` at another version; every other property keeps its text to the letter.
+
+    Raises:
+        InvalidData: its text is not a JSON object.
+    """
     try:
         # Raw leaves numbers beyond a double and the like as they were written.
         parts = msgspec.json.decode(item.data, type=dict[str, msgspec.Raw])
         parts["version"] = msgspec.Raw(b"%d" % version)
         data = msgspec.json.encode(parts)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        data = encode_json({**parse_json(item.data), "version": version})
+        members = _members(item.data.decode("utf-8", "surrogatepass"), "$")
+        members["version"] = str(version)
+        whole = b",".join(
+            encode_json(name) + b":" + text.encode("utf-8", "surrogatepass")
+            for name, text in members.items()
+        )
+        data = b"{" + whole + b"}"
     return SerializedItem(version, item.deleted, data)

@@ -1,0 +1,76 @@
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.storage.items import tombstone
+from flagkeep.storage.ordering import write_order
+
+
+def flag(*prerequisites: object) -> SerializedItem:
+    entries = [{"key": key, "variation": 0} for key in prerequisites]
+    return SerializedItem(1, deleted=False, data=json.dumps({"prerequisites": entries}).encode())
+
+
+def text(data: bytes) -> SerializedItem:
+    return SerializedItem(1, deleted=False, data=data)
+
+
+def order(changes: ChangeSet) -> list[str]:
+    return [ref.key for ref, _ in write_order(changes)]
+
+
+def test_segments_then_prerequisites_then_dependents_then_deletions() -> None:
+    changes = ChangeSet(
+        full=False,
+        flags={
+            "dead": tombstone(Kind.FLAG, "dead", 1),
+            "c": flag("b"),
+            "b": flag("a"),
+            "a": flag(),
+        },
+        segments={"gone": tombstone(Kind.SEGMENT, "gone", 1), "s": text(b"{}")},
+    )
+    assert order(changes) == ["s", "a", "b", "c", "dead", "gone"]
+    assert write_order(changes)[0] == (ItemRef(Kind.SEGMENT, "s"), text(b"{}"))
+
+
+def test_cycles_end_and_missing_prerequisites_are_passed_over() -> None:
+    changes = ChangeSet(full=True, flags={"a": flag("b", "none"), "b": flag("a"), "c": flag("c")})
+    assert order(changes) == ["b", "a", "c"]
+
+
+def test_a_chain_may_be_longer_than_the_stack() -> None:
+    flags = {f"f{number}": flag(f"f{number + 1}") for number in range(5000)}
+    assert order(ChangeSet(full=True, flags=flags)) == [f"f{n}" for n in reversed(range(5000))]
+
+
+def test_items_that_cannot_be_read_are_written_all_the_same() -> None:
+    flags = {
+        "a": text(b'{"prerequisites":7}'),
+        "b": text(b"not JSON"),
+        "c": text(b'{"prerequisites":[{"key":"d"},{"key":1},2]}'),
+        "d": text(b"[]"),
+        "e": text(b'{"prerequisites":null}'),
+    }
+    assert order(ChangeSet(full=True, flags=flags)) == ["a", "b", "d", "c", "e"]
+
+
+KEYS = st.sampled_from("abcdefgh")
+
+
+@given(st.dictionaries(KEYS, st.lists(KEYS, max_size=3)))
+def test_everything_is_written_once_and_never_before_what_it_needs(
+    graph: dict[str, list[str]],
+) -> None:
+    # Without cycles: a flag may only need those that come later in the alphabet.
+    acyclic = {key: [one for one in needed if one > key] for key, needed in graph.items()}
+    changes = ChangeSet(full=True, flags={key: flag(*needed) for key, needed in acyclic.items()})
+    places = {key: place for place, key in enumerate(order(changes))}
+    assert places.keys() == acyclic.keys()
+    for key, needed in acyclic.items():
+        assert all(places[one] < places[key] for one in needed if one in places)
+    cyclic = ChangeSet(full=True, flags={key: flag(*needed) for key, needed in graph.items()})
+    assert sorted(order(cyclic)) == sorted(graph)
