@@ -13,7 +13,6 @@ from typing import Any, Self, TypeVar, cast
 import msgspec
 
 from flagkeep._async.data_system import AsyncDataSystem
-from flagkeep._async.file_source import AsyncFileDataSource
 from flagkeep._async.interfaces import AsyncDataSource, AsyncFeatureStore
 from flagkeep._runtime import aio as runtime
 from flagkeep.config import Config, FileSource, StorePolicy
@@ -378,6 +377,9 @@ def _source_of(config: Config) -> AsyncDataSource | None:
     if config.source is None:
         return None
     if isinstance(config.source, FileSource):
+        # here, because readers of a store start faster without what files need
+        from flagkeep._async.file_source import AsyncFileDataSource  # noqa: PLC0415
+
         return AsyncFileDataSource(config.source)
     make = getattr(config.source, "async_source", None)
     if make is None:

@@ -13,7 +13,6 @@ from typing import Any, Self, TypeVar, cast
 import msgspec
 
 from flagkeep._sync.data_system import DataSystem
-from flagkeep._sync.file_source import FileDataSource
 from flagkeep._sync.interfaces import DataSource, FeatureStore
 from flagkeep._runtime import threads as runtime
 from flagkeep.config import Config, FileSource, StorePolicy
@@ -378,6 +377,9 @@ def _source_of(config: Config) -> DataSource | None:
     if config.source is None:
         return None
     if isinstance(config.source, FileSource):
+        # here, because readers of a store start faster without what files need
+        from flagkeep._sync.file_source import FileDataSource  # noqa: PLC0415
+
         return FileDataSource(config.source)
     make = getattr(config.source, "source", None)
     if make is None:
