@@ -1,0 +1,94 @@
+"""The official LaunchDarkly SDK's public API for Python, over flagkeep's core.
+
+`flagkeep.ldclient.install()` makes `import ldclient` mean this package, so that an application
+runs on flagkeep unchanged. It knows the official names, shapes and habits; the rest of flagkeep
+knows none of them.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from flagkeep.ldclient import (
+    client,
+    config,
+    context,
+    evaluation,
+    integrations,
+    interfaces,
+    migrations,
+)
+from flagkeep.ldclient._install import install
+from flagkeep.ldclient._later import later
+from flagkeep.ldclient._singleton import Singleton
+from flagkeep.ldclient.client import LDClient
+from flagkeep.ldclient.config import Config
+from flagkeep.ldclient.context import Context, ContextBuilder, ContextMultiBuilder
+from flagkeep.ldclient.migrations import ExecutionOrder, Operation, Origin, Stage
+from flagkeep.ldclient.version import VERSION
+
+if not TYPE_CHECKING:  # so that checkers know these names are missing
+    __getattr__ = later(
+        __name__,
+        "AsyncLDClient AsyncMigrationConfig AsyncMigrator AsyncMigratorBuilder AsyncMigratorFn"
+        " MigrationConfig Migrator MigratorBuilder MigratorCompareFn MigratorFn OpTracker"
+        " OperationResult Result",
+    )
+
+__all__ = [
+    "VERSION",
+    "Config",
+    "Context",
+    "ContextBuilder",
+    "ContextMultiBuilder",
+    "ExecutionOrder",
+    "LDClient",
+    "Operation",
+    "Origin",
+    "Stage",
+    "client",
+    "config",
+    "context",
+    "evaluation",
+    "get",
+    "install",
+    "integrations",
+    "interfaces",
+    "log",
+    "migrations",
+    "set_config",
+    "start_wait",
+]
+
+__version__: Final = VERSION
+
+log: Final = logging.getLogger("ldclient.util")
+
+start_wait: float = 5
+"""How many seconds `get` waits for data when it makes the client; may be assigned."""
+
+_singleton: Final = Singleton()
+
+
+def set_config(config: Config) -> None:
+    """Set the configuration of the client that `get` returns.
+
+    If there is a client already, a new one takes its place before the old one is closed.
+
+    Raises:
+        ConfigError: it is not a `Config`.
+    """
+    _singleton.set_config(config, start_wait)
+
+
+def get() -> LDClient:
+    """Return the client that the whole process shares; the first call makes it.
+
+    Raises:
+        Exception: `set_config` was not called.
+    """
+    return _singleton.get(start_wait)
+
+
+def _reset_client() -> None:
+    """Close the client that `get` returned; the next `get` makes a new one."""
+    _singleton.reset()

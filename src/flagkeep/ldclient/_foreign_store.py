@@ -1,0 +1,122 @@
+"""A `FeatureStore` of the application as a store of the core.
+
+Its items are dicts; the core wants text. It cannot tell of changes, so it is asked at every
+evaluation, as the official SDK does; what it said last is kept for when it fails.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from flagkeep.errors import InvalidItem, StoreUnavailable
+from flagkeep.ldclient._items import as_dict, opened
+from flagkeep.ldclient.versioned_data_kind import FEATURES, SEGMENTS, VersionedDataKind
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.codec import decode_head, encode_json
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
+from flagkeep.storage.items import is_newer
+from flagkeep.storage.ordering import write_order
+
+log = logging.getLogger("ldclient.util")
+
+_KINDS: Final[Mapping[Kind, VersionedDataKind]] = {Kind.FLAG: FEATURES, Kind.SEGMENT: SEGMENTS}
+
+
+class ForeignStore:
+    """A store of the core around a `FeatureStore`. It is never closed: the application made it."""
+
+    poll_interval: float | None = None
+
+    def __init__(self, store: Any) -> None:
+        self.name = type(store).__name__
+        self._store = store
+
+    def get_many(self, wanted: Iterable[ItemRef]) -> dict[ItemRef, SerializedItem]:
+        """Return those of `wanted` that are there, one question for each."""
+        found = {}
+        with self._errors("get"):
+            for ref in wanted:
+                item = self._get(ref)
+                if item is not None:
+                    found[ref] = item
+        return found
+
+    def get_all(self) -> StoreContents:
+        """Return everything."""
+        with self._errors("all"):
+            return StoreContents(
+                bool(self._store.initialized), self._all(Kind.FLAG), self._all(Kind.SEGMENT)
+            )
+
+    def is_initialized(self) -> bool:
+        """Return whether a full set was ever written."""
+        with self._errors("initialized"):
+            return bool(self._store.initialized)
+
+    def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:  # noqa: ARG002  it has no place for a record
+        """Replace everything: segments first, prerequisites before what needs them."""
+        data: dict[VersionedDataKind, dict[str, Any]] = {SEGMENTS: {}, FEATURES: {}}
+        for ref, item in write_order(changes):
+            data[_KINDS[ref.kind]][ref.key] = dict(opened(item))
+        with self._errors("init"):
+            self._store.init(data)
+
+    def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
+        """Write those that are newer than what is there; return what is there of the others."""
+        refused = {}
+        with self._errors("upsert"):
+            for ref, item in write_order(changes):
+                existing = self._get(ref)
+                if existing is not None and not is_newer(existing, item):
+                    refused[ref] = existing
+                elif item.deleted:
+                    self._store.delete(_KINDS[ref.kind], ref.key, item.version)
+                else:
+                    self._store.upsert(_KINDS[ref.kind], dict(opened(item)))
+        return refused
+
+    def poll_changes(self) -> StoreChanges | None:
+        """Return None: it cannot tell."""
+        return None
+
+    def read_record(self) -> WriterRecord | None:
+        """Return None: it has no place for one."""
+        return None
+
+    def close(self) -> None:
+        """Do nothing: other clients, of now or later, may use the same store."""
+
+    def _get(self, ref: ItemRef) -> SerializedItem | None:
+        item = self._store.get(_KINDS[ref.kind], ref.key, _as_it_is)
+        return None if item is None else _unchecked(ref, item)
+
+    def _all(self, kind: Kind) -> dict[str, SerializedItem]:
+        items = self._store.all(_KINDS[kind], _as_it_is) or {}
+        return {key: _unchecked(ItemRef(kind, key), item) for key, item in items.items()}
+
+    @contextmanager
+    def _errors(self, operation: str) -> Iterator[None]:
+        """Raise StoreUnavailable for whatever the application's code raises."""
+        try:
+            yield
+        except Exception as exc:
+            log.debug("%s.%s failed", self.name, operation, exc_info=True)
+            reason = f"{type(exc).__name__}: {exc}"
+            raise StoreUnavailable(self.name, operation, reason) from exc
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _unchecked(ref: ItemRef, item: Any) -> SerializedItem:
+    """Return an item as text. What is no item is passed on too: the core names it and goes on."""
+    text = b"null"
+    try:
+        text = encode_json(as_dict(item))
+        version, deleted = decode_head(ref.kind, ref.key, text)
+    except (InvalidItem, TypeError, ValueError, RecursionError):
+        return SerializedItem(0, deleted=False, data=text)
+    return SerializedItem(version, deleted, text)

@@ -1,0 +1,196 @@
+"""What a client hands out to look at its source, its store, and the changes of its flags.
+
+Listeners of the official SDK are added and removed by themselves; the core returns a function that
+removes. `_Listeners` keeps the two together.
+"""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from flagkeep import hooks
+from flagkeep._sync.client import Client
+from flagkeep.ldclient._update_sink import as_official
+from flagkeep.ldclient.context import Context
+from flagkeep.ldclient.interfaces import (
+    BigSegmentStoreStatus,
+    BigSegmentStoreStatusProvider,
+    DataSourceState,
+    DataSourceStatus,
+    DataSourceStatusProvider,
+    DataStoreStatus,
+    DataStoreStatusProvider,
+    FlagChange,
+    FlagTracker,
+    FlagValueChange,
+)
+from flagkeep.model.status import SourceStatus, StoreStatus
+
+T = TypeVar("T")
+
+
+class _Listeners(Generic[T]):
+    """Who listens, and how to end that. Lists only grow and shrink by atomic steps."""
+
+    def __init__(self) -> None:
+        self._all: list[tuple[T, Callable[[], None]]] = []
+
+    def add(self, listener: T, remove: Callable[[], None]) -> None:
+        self._all.append((listener, remove))
+
+    def remove(self, listener: T) -> None:
+        for entry in list(self._all):
+            if entry[0] == listener:
+                self._all.remove(entry)
+                entry[1]()
+                return
+
+
+class SourceStatuses(DataSourceStatusProvider):
+    """The status of a client's source.
+
+    Args:
+        client: of the core.
+        without_source: shown where there is no source.
+    """
+
+    def __init__(self, client: Client, without_source: DataSourceState, since: float) -> None:
+        self._client = client
+        self._without_source = DataSourceStatus(without_source, since, None)
+        self._listeners: _Listeners[Callable[[DataSourceStatus], Any]] = _Listeners()
+
+    @property
+    def status(self) -> DataSourceStatus:
+        """How the source is doing now."""
+        status = self._client.status.source
+        return self._without_source if status is None else as_official(status)
+
+    def add_listener(self, listener: Callable[[DataSourceStatus], Any]) -> None:
+        """Call `listener` whenever the status changes."""
+
+        def tell(status: SourceStatus) -> None:
+            listener(as_official(status))
+
+        self._listeners.add(listener, self._client.on_source_status(tell))
+
+    def remove_listener(self, listener: Callable[[DataSourceStatus], Any]) -> None:
+        """Stop calling it."""
+        self._listeners.remove(listener)
+
+
+class StoreStatuses(DataStoreStatusProvider):
+    """The status of a client's persistent store; without one, memory is always available.
+
+    Args:
+        client: of the core.
+        has_store: whether it has a persistent store.
+        is_monitored: whether its status can change.
+    """
+
+    def __init__(self, client: Client, *, has_store: bool, is_monitored: bool) -> None:
+        self._client = client
+        self._has_store = has_store
+        self._is_monitored = is_monitored
+        self._listeners: _Listeners[Callable[[DataStoreStatus], Any]] = _Listeners()
+
+    @property
+    def status(self) -> DataStoreStatus:
+        """How the store is doing now."""
+        status = self._client.status.store
+        return DataStoreStatus(True, False) if status is None else _of_store(status)
+
+    def is_monitoring_enabled(self) -> bool:
+        """Whether the status can change at all."""
+        return self._is_monitored
+
+    def add_listener(self, listener: Callable[[DataStoreStatus], Any]) -> None:
+        """Call `listener` whenever the status changes."""
+
+        def tell(status: StoreStatus) -> None:
+            listener(_of_store(status))
+
+        remove = self._client.on_store_status(tell) if self._has_store else _nothing
+        self._listeners.add(listener, remove)
+
+    def remove_listener(self, listener: Callable[[DataStoreStatus], Any]) -> None:
+        """Stop calling it."""
+        self._listeners.remove(listener)
+
+
+class NoBigSegments(BigSegmentStoreStatusProvider):
+    """The status of a Big Segment store that is not configured, and so never changes."""
+
+    @property
+    def status(self) -> BigSegmentStoreStatus:
+        """Not available."""
+        return BigSegmentStoreStatus(False, False)
+
+    def add_listener(self, listener: Callable[[BigSegmentStoreStatus], Any]) -> None:
+        """Do nothing: there is nothing to tell."""
+
+    def remove_listener(self, listener: Callable[[BigSegmentStoreStatus], Any]) -> None:
+        """Do nothing."""
+
+
+class FlagChanges(FlagTracker):
+    """Tells when the flags of a client change.
+
+    Args:
+        client: of the core.
+        accept: makes a context of what an application calls one.
+    """
+
+    def __init__(self, client: Client, accept: Callable[[Any], Any]) -> None:
+        self._client = client
+        self._accept = accept
+        self._listeners: _Listeners[Callable[[FlagChange], Any]] = _Listeners()
+
+    def add_listener(self, listener: Callable[[FlagChange], Any]) -> None:
+        """Call `listener` for every flag that changes."""
+
+        def tell(change: hooks.FlagChange) -> None:
+            listener(FlagChange(change.key))
+
+        self._listeners.add(listener, self._client.on_change(None, tell))
+
+    def remove_listener(self, listener: Callable[[FlagChange], Any]) -> None:
+        """Stop calling it; also takes what `add_flag_value_change_listener` returned."""
+        self._listeners.remove(listener)
+
+    def add_flag_value_change_listener(
+        self, key: str, context: Context, listener: Callable[[FlagValueChange], Any]
+    ) -> Callable[[FlagChange], Any]:
+        """Call `listener` when the value of one flag changes for one context.
+
+        Returns:
+            What `remove_listener` takes to end it.
+        """
+
+        def tell(change: hooks.FlagValueChange) -> None:
+            listener(FlagValueChange(change.key, change.old_value, change.new_value))
+
+        handle = ValueListener(key)
+        remove = self._client.on_value_change(key, self._accept(context), tell)
+        self._listeners.add(handle, remove)
+        return handle
+
+
+class ValueListener:
+    """Stands for a listener of values, so that it can be removed.
+
+    Attributes:
+        key: of the flag.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __call__(self, flag_change: FlagChange) -> None:
+        """Do nothing: the client looks at the value by itself."""
+
+
+def _of_store(status: StoreStatus) -> DataStoreStatus:
+    return DataStoreStatus(status.available, status.stale)
+
+
+def _nothing() -> None:
+    pass

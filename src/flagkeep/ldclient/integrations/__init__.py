@@ -1,0 +1,169 @@
+"""Databases to keep flags in, and sources of flags that need no service."""
+
+import os
+from collections.abc import Iterable, Mapping
+from threading import Event
+from typing import Any, Final, Never
+
+from flagkeep import config as core
+from flagkeep._sync.file_source import FileDataSource
+from flagkeep.errors import NotBuiltYet
+from flagkeep.ldclient._processor import SourceProcessor
+from flagkeep.ldclient.feature_store import CacheConfig
+from flagkeep.ldclient.interfaces import UpdateProcessor
+
+_DEFAULT_CACHE: Final = CacheConfig.default()
+_NO_OPTIONS: Final[Mapping[str, Any]] = {}
+
+
+class Consul:
+    """Feature stores in Consul: not part of this release."""
+
+    DEFAULT_PREFIX: Final = "launchdarkly"
+
+    @staticmethod
+    def new_feature_store(
+        host: str | None = None,
+        port: int | None = None,
+        prefix: str | None = None,
+        consul_opts: Mapping[str, Any] | None = None,
+        caching: CacheConfig = _DEFAULT_CACHE,
+    ) -> Never:
+        """Make a feature store in Consul."""
+        del host, port, prefix, consul_opts, caching
+        raise NotBuiltYet("Consul.new_feature_store")
+
+
+class DynamoDB:
+    """Feature stores in DynamoDB: not part of this release."""
+
+    @staticmethod
+    def new_feature_store(
+        table_name: str,
+        prefix: str | None = None,
+        dynamodb_opts: Mapping[str, Any] = _NO_OPTIONS,
+        caching: CacheConfig = _DEFAULT_CACHE,
+    ) -> Never:
+        """Make a feature store in a DynamoDB table."""
+        del table_name, prefix, dynamodb_opts, caching
+        raise NotBuiltYet("DynamoDB.new_feature_store")
+
+    @staticmethod
+    def new_big_segment_store(
+        table_name: str,
+        prefix: str | None = None,
+        dynamodb_opts: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> Never:
+        """Make a Big Segment store in a DynamoDB table."""
+        del table_name, prefix, dynamodb_opts
+        raise NotBuiltYet("DynamoDB.new_big_segment_store")
+
+    @staticmethod
+    def async_feature_store(
+        table_name: str,
+        prefix: str | None = None,
+        dynamodb_opts: Mapping[str, Any] = _NO_OPTIONS,
+        caching: CacheConfig = _DEFAULT_CACHE,
+    ) -> Never:
+        """Make a feature store in a DynamoDB table for the asyncio client."""
+        del table_name, prefix, dynamodb_opts, caching
+        raise NotBuiltYet("DynamoDB.async_feature_store")
+
+
+class Redis:
+    """Feature stores in Redis: not part of this release."""
+
+    DEFAULT_URL: Final = "redis://localhost:6379/0"
+    DEFAULT_PREFIX: Final = "launchdarkly"
+    DEFAULT_MAX_CONNECTIONS: Final = 16
+
+    @staticmethod
+    def new_feature_store(
+        url: str = DEFAULT_URL,
+        prefix: str = DEFAULT_PREFIX,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        caching: CacheConfig = _DEFAULT_CACHE,
+        redis_opts: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> Never:
+        """Make a feature store in Redis."""
+        del url, prefix, max_connections, caching, redis_opts
+        raise NotBuiltYet("Redis.new_feature_store")
+
+    @staticmethod
+    def new_big_segment_store(
+        url: str = DEFAULT_URL,
+        prefix: str = DEFAULT_PREFIX,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        redis_opts: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> Never:
+        """Make a Big Segment store in Redis."""
+        del url, prefix, max_connections, redis_opts
+        raise NotBuiltYet("Redis.new_big_segment_store")
+
+    @staticmethod
+    def async_feature_store(
+        url: str = DEFAULT_URL,
+        prefix: str | None = None,
+        caching: CacheConfig = _DEFAULT_CACHE,
+        redis_opts: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> Never:
+        """Make a feature store in Redis for the asyncio client."""
+        del url, prefix, caching, redis_opts
+        raise NotBuiltYet("Redis.async_feature_store")
+
+    @staticmethod
+    def async_big_segment_store(
+        url: str = DEFAULT_URL,
+        prefix: str | None = None,
+        redis_opts: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> Never:
+        """Make a Big Segment store in Redis for the asyncio client."""
+        del url, prefix, redis_opts
+        raise NotBuiltYet("Redis.async_big_segment_store")
+
+
+class FilesSource(core.FileSource):
+    """What `Files.new_data_source` returns: a value for `update_processor_class`."""
+
+    __slots__ = ()
+
+    def __call__(self, config: Any, store: Any, ready: Event) -> UpdateProcessor:
+        """Return a source of its own that writes to `store`."""
+        return SourceProcessor(FileDataSource(self), config, store, ready)
+
+
+class Files:
+    """Flags and segments from files."""
+
+    @staticmethod
+    def new_data_source(
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        auto_update: bool = False,
+        poll_interval: float = 1,
+        force_polling: bool = False,
+    ) -> FilesSource:
+        """Return a value for `Config(update_processor_class=…)`.
+
+        Args:
+            paths: of files in JSON or, with the extra `files`, YAML; merged.
+            auto_update: follow changes of the files.
+            poll_interval: seconds between two looks where the system does not tell.
+            force_polling: look even where it does.
+
+        Raises:
+            ConfigError: there is no path, or the interval is not above 0.
+        """
+        listed = (paths,) if isinstance(paths, str | os.PathLike) else tuple(paths)
+        return FilesSource(
+            *listed, reload=auto_update, poll_interval=poll_interval, force_polling=force_polling
+        )
+
+    @staticmethod
+    def new_data_source_v2(
+        paths: str | Iterable[str],
+        poll_interval: float = 1,
+        force_polling: bool = False,
+    ) -> Never:
+        """Make a source for the second data system: not part of this release."""
+        del paths, poll_interval, force_polling
+        raise NotBuiltYet("Files.new_data_source_v2")
