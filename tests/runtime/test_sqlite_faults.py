@@ -393,12 +393,12 @@ def test_a_network_file_system_is_refused_with_the_reason(
 ) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/vda / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\n")
-    monkeypatch.setattr(sqlite_file, "_MOUNTS", mounts)
+    monkeypatch.setattr(sqlite_file, "_MOUNTS", str(mounts))
     filled_elsewhere = SQLiteStore(tmp_path / "flags.db")
     with pytest.raises(StoreUnavailable, match=r"network file system \(nfs4\)"):
         filled_elsewhere.replace(generation(1))
     assert not (tmp_path / "flags.db").exists()
-    monkeypatch.setattr(sqlite_file, "_MOUNTS", tmp_path / "not linux")
+    monkeypatch.setattr(sqlite_file, "_MOUNTS", str(tmp_path / "not linux"))
     filled_elsewhere.replace(generation(1))
     filled_elsewhere.close()
 

@@ -1,18 +1,17 @@
 """The file below a SQLite store: whether it is there, is still the same one, may be used.
 
 It is never opened here while a connection may have it open: closing any descriptor of a file drops
-all locks that the process holds on it.
+all locks that the process holds on it. No pathlib: it would be a tenth of the import of the store.
 """
 
 import os
 import stat
-from pathlib import Path
 from typing import Final
 
 from flagkeep.errors import ConfigError, StoreMissing, StoreUnavailable
 from flagkeep.storage.sqlite_layout import network_file_system
 
-_MOUNTS: Final = Path("/proc/mounts")
+_MOUNTS: Final = "/proc/mounts"
 
 
 class SQLiteFile:
@@ -69,7 +68,8 @@ class SQLiteFile:
             StoreUnavailable: it is on a network.
         """
         try:
-            mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+            with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+                mounts = file.read()
         except OSError:
             return  # not Linux: the documentation says what is allowed
         kind = network_file_system(mounts, os.path.realpath(self.path))
