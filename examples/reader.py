@@ -1,0 +1,97 @@
+"""The other process of the story (`python reader.py STORE.db CONTEXTS.json FLAG…`).
+
+Evaluates out of the store and never writes to it (daemon mode). Answers the questions that come
+in as lines, tells of changed values and of the store's health, and ends with its input.
+"""
+
+import json
+import logging
+import signal
+import statistics
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from flagkeep import Client, Config, Context, FlagValueChange, StoreStatus
+from flagkeep.stores import SQLiteStore
+
+_one_at_a_time = threading.Lock()
+
+
+def tell(event: str, **more: Any) -> None:
+    """Say one line of JSON. Listeners are called on another thread, hence the lock."""
+    with _one_at_a_time:
+        print(json.dumps({"event": event, "at": time.monotonic(), **more}), flush=True)
+
+
+def main(database: str, contexts_file: str, *flags: str) -> None:
+    """Read until nobody listens any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the story ends us
+    logging.basicConfig(format="%(message)s")
+    client = Client(Config(daemon=True), store=SQLiteStore(database))
+    people = json.loads(Path(contexts_file).read_text(encoding="utf-8"))
+    contexts = {name: Context.from_dict(one) for name, one in people.items()}
+    first = next(iter(contexts.values()))
+    tell("first", value=client.variation(flags[0], first, None))
+    with client:
+        client.wait_until_ready()
+        listen(client, contexts, flags)
+        tell("ready")
+        for line in sys.stdin:
+            answer(client, contexts, flags, question=line.strip())
+
+
+def listen(client: Client, contexts: dict[str, Context], flags: tuple[str, ...]) -> None:
+    """Tell of every changed value, and of the store going and coming."""
+
+    def on_store(status: StoreStatus) -> None:
+        tell("store", available=status.available, reason=status.reason)
+
+    client.on_store_status(on_store)
+    for name, context in contexts.items():
+
+        def on_value(change: FlagValueChange, name: str = name) -> None:
+            tell("changed", flag=change.key, context=name, value=change.new_value)
+
+        for flag in flags:
+            client.on_value_change(flag, context, on_value)
+
+
+def answer(
+    client: Client, contexts: dict[str, Context], flags: tuple[str, ...], *, question: str
+) -> None:
+    """Answer with all values, or with how client and store are doing."""
+    if question == "values":
+        values = {
+            flag: {name: described(client, flag, context) for name, context in contexts.items()}
+            for flag in flags
+        }
+        tell("values", values=values, microseconds=1e6 * speed(client, contexts, flags))
+    elif question == "status":
+        status = client.status
+        store = status.store
+        tell("status", age=status.data_age, push=store.push if store else "")
+
+
+def described(client: Client, flag: str, context: Context) -> dict[str, Any]:
+    """Return what a flag says to one context, and why."""
+    detail = client.variation_detail(flag, context, None)
+    return {"value": detail.value, "reason": detail.reason.to_dict()}
+
+
+def speed(client: Client, contexts: dict[str, Context], flags: tuple[str, ...]) -> float:
+    """Return the seconds that one of many evaluations takes, as a median of rounds."""
+    pairs = [(flag, context) for flag in flags for context in contexts.values()]
+    rounds = []
+    for _ in range(101):
+        began = time.perf_counter()
+        for flag, context in pairs:
+            client.variation(flag, context, None)
+        rounds.append(time.perf_counter() - began)
+    return statistics.median(rounds) / len(pairs)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,158 @@
+"""The examples run: each as a process of its own, as a reader would start it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+pytestmark = pytest.mark.slow
+
+
+def run(*args: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, args)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+        env=surroundings(**environment),
+    )
+
+
+def surroundings(**environment: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "STORE"}
+    return {**inherited, "PYTHONUTF8": "1", **environment}
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """A place for temporary files with a space in its name, where leftovers are seen."""
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    return folder
+
+
+def test_the_story_holds_and_leaves_nothing_behind(temporary: Path) -> None:
+    told = run(EXAMPLES / "story.py", TMPDIR=str(temporary), TEMP=str(temporary))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.stderr == ""
+    for act in range(1, 9):
+        assert f"\n{act}. " in told.stdout
+    assert "\x1b" not in told.stdout
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_story_holds_where_files_are_polled(temporary: Path) -> None:
+    no_extra = temporary / "watchfiles.py"
+    no_extra.write_text('raise ImportError("taken away by a test")')
+    told = run(EXAMPLES / "story.py", PYTHONPATH=os.pathsep.join([str(temporary), *python_path()]))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "looks at the file 20 times a second" in told.stdout
+
+
+def python_path() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def test_the_store_of_the_story_can_be_chosen_and_stays(temporary: Path) -> None:
+    database = temporary / "my flags.db"
+    told = run(EXAMPLES / "story.py", STORE=f"sqlite:///{database}")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert database.stat().st_size > 0
+    again = run(EXAMPLES / "story.py", STORE=f"sqlite:///{database}")
+    assert again.returncode == 2
+    assert again.stderr == (
+        f"STORE: {database} is there already, and the story would overwrite it: name a new file\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("store", "problem"),
+    [
+        (
+            "redis://localhost",
+            "redis is not built in this release, try STORE=sqlite:///flags.db",
+        ),
+        ("sqlite:///", "a path is missing: sqlite:///flags.db, or sqlite:////var/lib/flags.db"),
+        ("sqlite:////no/such/place/flags.db", "/no/such/place is not a folder"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="the paths are written as POSIX has them")
+def test_a_store_that_cannot_be_is_refused_in_one_line(store: str, problem: str) -> None:
+    told = run(EXAMPLES / "story.py", STORE=store)
+    assert (told.returncode, told.stdout, told.stderr) == (2, "", f"STORE: {problem}\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_story_takes_its_processes_and_files_with_it(
+    temporary: Path, number: signal.Signals
+) -> None:
+    story = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "story.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=surroundings(TMPDIR=str(temporary)),
+    )
+    watchdog = threading.Timer(60, story.kill)
+    watchdog.start()
+    try:
+        assert story.stdout is not None
+        lines = iter(story.stdout)
+        pids = [pid_in(line) for line in lines_until(lines, "It had its first value")]
+        story.send_signal(number)
+        assert story.wait() == 128 + number
+        story.communicate()
+    finally:
+        watchdog.cancel()
+        story.kill()
+    assert list(temporary.iterdir()) == []
+    children = [pid for pid in pids if pid is not None]
+    assert len(children) == 2
+    for pid in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def lines_until(lines: Iterator[str], wanted: str) -> list[str]:
+    found = []
+    for line in lines:
+        found.append(line)
+        if wanted in line:
+            return found
+    raise AssertionError(f"{wanted!r} is not in {found}")
+
+
+def pid_in(line: str) -> int | None:
+    words = line.split()
+    return int(words[1].rstrip(",")) if words[:1] == ["Process"] else None
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("quickstart.py", "Items in a cart: 100\n"),
+        ("quickstart_async.py", "Items in a cart: 100\nAll flags: 37\n"),
+    ],
+)
+def test_quickstarts_say_what_the_shop_says(script: str, said: str) -> None:
+    shown = run(EXAMPLES / script)
+    assert shown.returncode == 0, shown.stderr
+    assert said in shown.stdout
+    assert shown.stderr == ""
+
+
+def test_the_example_of_a_test_passes() -> None:
+    plugins = ("-p", "no:randomly", "-p", "no:cacheprovider")
+    tested = run("-m", "pytest", "-q", *plugins, EXAMPLES / "test_with_testdata.py")
+    assert tested.returncode == 0, tested.stdout
+    assert "3 passed" in tested.stdout
