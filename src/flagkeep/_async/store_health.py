@@ -42,6 +42,7 @@ class AsyncStoreHealth:
                 error.reason, now=runtime.monotonic(), wall_now=runtime.wall_time()
             )
         if is_news:
+            self._name = error.store  # the driver knows best what to call it
             log.error("%s; what is in memory is served until it works again", error)
             self._tell()
         else:
