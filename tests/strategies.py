@@ -41,7 +41,6 @@ NUMBERS = [
 PATTERNS = ["^a", "a$", "b", "", "(", "(?i)A", r"\d", "(?=a)", "a|b", LONE_SURROGATE, r"^\w+$"]
 
 
-
 @st.composite
 def mostly(draw: st.DrawFn, usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> Any:
     """Draw something odd once in sixteen times."""
@@ -55,8 +54,10 @@ common = st.sampled_from(["a", "b", "ab", 1, 1.0, True, False, 2, "1"])
 scalars = st.one_of(common, texts, numbers, st.booleans())
 values = st.recursive(
     scalars | st.none(),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["x", "y", "0", ""]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["x", "y", "0", ""]), inner, max_size=3)
+    ),
     max_leaves=4,
 )
 any_json = st.recursive(
@@ -85,7 +86,9 @@ def fields(required: Object, optional: Object) -> Objects:
     return st.fixed_dictionaries(required, optional=nullable)
 
 
-kinds = mostly(st.sampled_from(["user", "user", "user", "org", ""]), st.sampled_from(["device", "x"]))
+kinds = mostly(
+    st.sampled_from(["user", "user", "user", "org", ""]), st.sampled_from(["device", "x"])
+)
 safe_attributes = st.sampled_from([*["n"] * 8, "m", "m", "key", *NAMES, *REFERENCES])
 attributes = mostly(safe_attributes, st.sampled_from(BROKEN_REFERENCES))
 indices = whole(mostly(st.sampled_from([0, 0, 1, 2]), st.sampled_from([9, -1, 3])))
@@ -95,7 +98,7 @@ weights = whole(
 )
 seeds = whole(st.sampled_from([0, 61, -5, 2**64]) | st.integers())
 
-# --- contexts --------------------------------------------------------------------------------------
+# --- contexts -----------------------------------------------------------------------------------
 
 attribute_values = st.one_of(common, common.map(lambda one: [one]), scalars, values)
 custom_attributes = st.fixed_dictionaries(
@@ -141,7 +144,7 @@ def contexts() -> Objects:
     return single_contexts() | multi_contexts()
 
 
-# --- clauses ---------------------------------------------------------------------------------------
+# --- clauses ------------------------------------------------------------------------------------
 
 VALUES_BY_OPERATOR: dict[str, st.SearchStrategy[Json]] = {
     "in": st.one_of(common, scalars, values),
@@ -181,7 +184,7 @@ def clauses(draw: st.DrawFn, *, op: str | None = None) -> Object:
     return clause
 
 
-# --- flags and segments ----------------------------------------------------------------------------
+# --- flags and segments -------------------------------------------------------------------------
 
 weighted_variations = fields(
     {}, {"variation": indices, "weight": weights, "untracked": st.booleans()}

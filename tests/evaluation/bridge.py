@@ -84,23 +84,24 @@ def evaluated_stepwise(flag: CompiledFlag, context: Context, everything: Inputs)
         try:
             return evaluate(flag, context, inputs)
         except InputMissing as missing:
-            assert missing.items or missing.memberships
-            for kind, key in missing.items:
-                if kind is Kind.FLAG:
-                    assert key not in flags
-                    flags[key] = everything.flags.get(key)
-                else:
-                    assert key not in segments
-                    segments[key] = everything.segments.get(key)
-            for key in missing.memberships:
-                assert known is not None
-                assert available is not None
-                assert key not in known
-                known[key] = available[key]
+            wanted = missing
+        assert wanted.items or wanted.memberships
+        for kind, key in wanted.items:
+            if kind is Kind.FLAG:
+                assert key not in flags
+                flags[key] = everything.flags.get(key)
+            else:
+                assert key not in segments
+                segments[key] = everything.segments.get(key)
+        for key in wanted.memberships:
+            assert known is not None
+            assert available is not None
+            assert key not in known
+            known[key] = available[key]
     raise AssertionError("it keeps asking")
 
 
-# --- builders of flags with one thing in them ----------------------------------------------------
+# --- builders of flags with one thing in them ---------------------------------------------------
 
 
 def flag_with(**changes: Any) -> Object:
@@ -127,4 +128,4 @@ def flag_with_clause(op: str, values: list[Any], *, attribute: str = "x", **more
 def clause_matches(op: str, value: Any, *values: Any, **more: Any) -> bool:
     """Tell whether a clause on attribute `x` with that value matches."""
     outcome = evaluated(flag_with_clause(op, list(values), **more), {**USER, "x": value})
-    return outcome.reason["kind"] == "RULE_MATCH"
+    return bool(outcome.reason["kind"] == "RULE_MATCH")

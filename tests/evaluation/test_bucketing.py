@@ -187,7 +187,7 @@ def test_absurd_weights_do_not_raise(weight: float) -> None:
     assert evaluated(flag).index == (0 if weight > 0 else 1)
 
 
-# --- the limits that stand for sums of weights -----------------------------------------------------
+# --- the limits that stand for sums of weights --------------------------------------------------
 
 sums = (
     st.lists(st.integers(-100_000, 200_000), max_size=5).map(

@@ -9,8 +9,12 @@ from tests.evaluation.bridge import Object, evaluated, flag_with, flag_with_clau
 MALFORMED: Final = {"kind": "ERROR", "errorKind": "MALFORMED_FLAG"}
 #: the context of the vectors in the data model spec, section 5
 VECTOR: Final = {
-    **{"kind": "user", "key": "k", "x": {"y": "V", "n": None, "l": ["V"]}, "/x/y": "V"},
-    **{"a/b": "V", "~x": "V"},
+    "kind": "user",
+    "key": "k",
+    "x": {"y": "V", "n": None, "l": ["V"]},
+    "/x/y": "V",
+    "a/b": "V",
+    "~x": "V",
 }
 
 
@@ -109,9 +113,7 @@ BOTH: Final = {
         ("x", ["other"], {"negate": True}, True),
     ],
 )
-def test_several_kinds(
-    attribute: str, values: list[Any], more: Object, *, expected: bool
-) -> None:
+def test_several_kinds(attribute: str, values: list[Any], more: Object, *, expected: bool) -> None:
     assert matches(BOTH, attribute, values, **more) is expected
 
 

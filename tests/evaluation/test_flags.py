@@ -1,4 +1,4 @@
-"""Flags: on and off, prerequisites, targets, rules, reasons, malformed ones (evaluation spec, 2, 3)."""
+"""Flags: prerequisites, targets, rules, reasons, malformed ones (evaluation spec, 2 and 3)."""
 
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ def answer(outcome: Outcome) -> tuple[Any, int | None, Object]:
     return outcome.value, outcome.index, outcome.reason
 
 
-# --- the table of malformed flags ------------------------------------------------------------------
+# --- the table of malformed flags ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,10 @@ def answer(outcome: Outcome) -> tuple[Any, int | None, Object]:
         ({"key": "f", "version": 1}, (None, None, OFF)),
         (flag_with(prerequisites=[{"key": "f"}]), (None, None, MALFORMED)),
         (flag_with(prerequisites=[{"key": "gone"}]), ("c", 2, failed("gone"))),
-        (flag_with(prerequisites=[{"key": "gone"}], offVariation=...), (None, None, failed("gone"))),
+        (
+            flag_with(prerequisites=[{"key": "gone"}], offVariation=...),
+            (None, None, failed("gone")),
+        ),
         (flag_with(prerequisites=[{"key": "gone"}], offVariation=9), (None, None, MALFORMED)),
         (flag_with(rules=[{"variation": 0}]), ("a", 0, rule_match())),
         (flag_with(rules=[{"clauses": [], "variation": 0}]), ("a", 0, rule_match())),
@@ -91,7 +94,7 @@ def test_any_json_is_a_value(value: Any) -> None:
         assert outcome.index == 0
 
 
-# --- prerequisites ---------------------------------------------------------------------------------
+# --- prerequisites ------------------------------------------------------------------------------
 
 
 def world(*flags: Object) -> World:
@@ -196,7 +199,7 @@ def test_long_chain_of_prerequisites() -> None:
     assert [event[0] for event in outcome.events] == [f"p{n}" for n in range(100, 0, -1)]
 
 
-# --- targets ---------------------------------------------------------------------------------------
+# --- targets ------------------------------------------------------------------------------------
 
 ORG: Final = {"kind": "org", "key": "a"}
 BOTH: Final = {"kind": "multi", "org": {"key": "o"}, "user": {"key": "u"}}
@@ -256,7 +259,7 @@ def test_targets_come_before_rules() -> None:
     assert evaluated(flag).reason == TARGET_MATCH
 
 
-# --- rules and reasons -----------------------------------------------------------------------------
+# --- rules and reasons --------------------------------------------------------------------------
 
 
 def is_key(*keys: str, **more: Any) -> Object:

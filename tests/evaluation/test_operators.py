@@ -1,5 +1,6 @@
 """Clause operators (evaluation spec, section 2.4): every row of its tables."""
 
+from itertools import pairwise
 from typing import Any, Final
 
 import pytest
@@ -106,10 +107,11 @@ def test_operator(op: str, value: Any, wanted: Any, *, expected: bool) -> None:
     assert clause_matches(op, value, wanted, negate=True) is not expected
 
 
-OPERATORS: Final = (
-    "in startsWith endsWith contains matches lessThan lessThanOrEqual greaterThan "
-    "greaterThanOrEqual before after semVerEqual semVerLessThan semVerGreaterThan"
-).split()
+OPERATORS: Final = [
+    *("in", "startsWith", "endsWith", "contains", "matches", "before", "after"),
+    *("lessThan", "lessThanOrEqual", "greaterThan", "greaterThanOrEqual"),
+    *("semVerEqual", "semVerLessThan", "semVerGreaterThan"),
+]
 
 
 @pytest.mark.parametrize("op", OPERATORS)
@@ -159,7 +161,7 @@ def test_many_patterns_in_one_clause() -> None:
     assert not clause_matches("matches", "key-500", *patterns)
 
 
-# --- time ------------------------------------------------------------------------------------------
+# --- time ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -273,7 +275,7 @@ def test_null_is_no_time() -> None:
     assert not clause_matches("after", 0, None)
 
 
-# --- semantic versions -----------------------------------------------------------------------------
+# --- semantic versions --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("same", ["2", "2.0", "2.0.0", "2.0.0+build", "2+b", "2.0.0+01.-.a"])
@@ -312,7 +314,7 @@ ORDER: Final = [
 ]
 
 
-@pytest.mark.parametrize(("less", "more"), list(zip(ORDER, ORDER[1:], strict=False)))
+@pytest.mark.parametrize(("less", "more"), list(pairwise(ORDER)))
 def test_versions_in_order(less: str, more: str) -> None:
     assert clause_matches("semVerLessThan", less, more)
     assert clause_matches("semVerGreaterThan", more, less)

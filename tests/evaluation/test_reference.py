@@ -57,9 +57,9 @@ def test_every_prerequisite_equals_the_reference(world: World, contexts: list[Ob
 
 
 @examples(300)
-@given(strategies.worlds(of_flags=None), contexts, st.booleans())
+@given(world=strategies.worlds(of_flags=None), contexts=contexts, negate=st.booleans())
 def test_every_segment_equals_the_reference(
-    world: World, contexts: list[Object], negate: bool
+    *, world: World, contexts: list[Object], negate: bool
 ) -> None:
     clause = {"op": "segmentMatch", "values": ["s", "t"], "negate": negate}
     flag = flag_with(rules=[{"clauses": [clause], "variation": 0}])

@@ -131,7 +131,7 @@ def test_cycle_of_segments_aborts(*, big: bool) -> None:
         segment("t", rules=[{"clauses": [in_segment("s")]}], **extra),
     ]
     for segments in (cycle, [segment("s", rules=[{"clauses": [in_segment("s")]}], **extra)]):
-        memberships = {"a": ("HEALTHY", {})}
+        memberships: Memberships = {"a": ("HEALTHY", {})}
         outcome = evaluated(flag_for("s"), USER, world(*segments, memberships=memberships))
         status = {"bigSegmentsStatus": "HEALTHY"} if big else {}
         assert outcome.reason == {**MALFORMED, **status}
@@ -146,7 +146,7 @@ def test_broken_reference_in_a_segment_aborts(attribute: str) -> None:
     assert evaluated(flag_for("s"), USER, world(share)).reason == MALFORMED
 
 
-# --- Big Segments ----------------------------------------------------------------------------------
+# --- Big Segments -------------------------------------------------------------------------------
 
 
 def big(key: str = "s", **fields: Any) -> Object:
@@ -237,7 +237,7 @@ def test_status_is_in_the_reason_whatever_its_kind() -> None:
     assert evaluated(flag, USER, World({"p": required}, segments, memberships)).reason == failed
 
 
-# --- what is not at hand is asked for --------------------------------------------------------------
+# --- what is not at hand is asked for -----------------------------------------------------------
 
 
 def test_everything_that_a_flag_refers_to_is_asked_for_at_once() -> None:

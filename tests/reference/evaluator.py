@@ -1,4 +1,4 @@
-"""Flags, prerequisites, targets, rules, clauses and segments (evaluation spec, sections 2 and 3)."""
+"""Flags, prerequisites, targets, rules, clauses, segments (evaluation spec, sections 2 and 3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,7 +74,7 @@ def evaluate(flag: Object, context: Object, world: World) -> Outcome:
     return outcome
 
 
-# --- 2. flags --------------------------------------------------------------------------------------
+# --- 2. flags -----------------------------------------------------------------------------------
 
 
 def evaluate_flag(run: Run, flag: Object, chain: list[str]) -> Outcome:
@@ -90,10 +90,12 @@ def evaluate_flag(run: Run, flag: Object, chain: list[str]) -> Outcome:
     for index, rule in enumerate(objects(flag, "rules")):
         if all(clause_matches(run, clause, []) for clause in objects(rule, "clauses")):
             reason = {"kind": "RULE_MATCH", "ruleIndex": index, "ruleId": rule.get("id")}
-            return variation_or_rollout(run, flag, rule, reason, flag_of(rule, "trackEvents"))
+            return variation_or_rollout(
+                run, flag, rule, reason, tracked=flag_of(rule, "trackEvents")
+            )
     tracked = flag_of(flag, "trackEventsFallthrough")
     last = flag.get("fallthrough") or {}
-    return variation_or_rollout(run, flag, last, {"kind": "FALLTHROUGH"}, tracked)
+    return variation_or_rollout(run, flag, last, {"kind": "FALLTHROUGH"}, tracked=tracked)
 
 
 def malformed() -> Outcome:
@@ -116,7 +118,7 @@ def off(flag: Object, reason: Object) -> Outcome:
 
 
 def variation_or_rollout(
-    run: Run, flag: Object, owner: Object, reason: Object, tracked: bool
+    run: Run, flag: Object, owner: Object, reason: Object, *, tracked: bool
 ) -> Outcome:
     """Return the fixed variation of a rule or of the fallthrough, or what its rollout gives."""
     index, in_experiment = whole(owner, "variation"), False
@@ -132,7 +134,7 @@ def variation_or_rollout(
     return outcome
 
 
-# --- 2.1 prerequisites -----------------------------------------------------------------------------
+# --- 2.1 prerequisites --------------------------------------------------------------------------
 
 
 def failed_prerequisite(run: Run, flag: Object, chain: list[str]) -> str | None:
@@ -154,7 +156,7 @@ def failed_prerequisite(run: Run, flag: Object, chain: list[str]) -> str | None:
     return None
 
 
-# --- 2.2 targets -----------------------------------------------------------------------------------
+# --- 2.2 targets --------------------------------------------------------------------------------
 
 
 def matching_target(run: Run, flag: Object) -> Object | None:
@@ -186,7 +188,7 @@ def names_context(run: Run, target: Object, kind: str) -> bool:
     return key is not None and key in objects(target, "values")
 
 
-# --- 2.3 clauses -----------------------------------------------------------------------------------
+# --- 2.3 clauses --------------------------------------------------------------------------------
 
 
 def clause_matches(run: Run, clause: Object, chain: list[str]) -> bool:
@@ -218,7 +220,7 @@ def value_matches(clause: Object, value: Json) -> bool:
     return any(matches_operator(op, value, wanted) for wanted in objects(clause, "values"))
 
 
-# --- 2.5 segments ----------------------------------------------------------------------------------
+# --- 2.5 segments -------------------------------------------------------------------------------
 
 
 def segment_matches(run: Run, key: str, chain: list[str]) -> bool:
@@ -259,7 +261,7 @@ def segment_rule_matches(run: Run, segment: Object, rule: Object, chain: list[st
     return is_in_segment_share(segment, rule, run.context)
 
 
-# --- 2.6 Big Segments ------------------------------------------------------------------------------
+# --- 2.6 Big Segments ---------------------------------------------------------------------------
 
 
 def big_membership(run: Run, segment: Object) -> bool | None:

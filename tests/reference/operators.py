@@ -1,6 +1,6 @@
 """The operators of the evaluation spec, section 2.4."""
 
-import datetime
+import datetime as dt
 import math
 import re
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def on_strings(compare: Callable[[str, str], bool]) -> Callable[[Json, Json], bo
 
 
 def on_numbers(compare: Callable[[float, float], bool]) -> Callable[[Json, Json], bool]:
-    """Make an operator that is false unless both sides are numbers; they are compared as doubles."""
+    """Make an operator that is false unless both sides are numbers; compared as doubles."""
 
     def operator(value: Json, wanted: Json) -> bool:
         if not (is_number(value) and is_number(wanted)):
@@ -87,7 +87,7 @@ def search(value: str, pattern: str) -> bool:
         return False
 
 
-# --- time ------------------------------------------------------------------------------------------
+# --- time ---------------------------------------------------------------------------------------
 
 TIME: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
@@ -117,7 +117,7 @@ def as_time(value: Json) -> int | None:
     if hour > 23 or minute > 59 or second > 60 or offset_hour > 23 or offset_minute > 59:
         return None
     try:
-        days = datetime.date(year, month, day).toordinal() - datetime.date(1970, 1, 1).toordinal()
+        days = dt.date(year, month, day).toordinal() - dt.date(1970, 1, 1).toordinal()
     except ValueError:
         return None
     offset = (offset_hour * 60 + offset_minute) * (-1 if found[8] == "-" else 1)
@@ -126,7 +126,7 @@ def as_time(value: Json) -> int | None:
     return seconds * NANOSECONDS + nanoseconds
 
 
-# --- semantic versions -----------------------------------------------------------------------------
+# --- semantic versions --------------------------------------------------------------------------
 
 NUMERIC: Final = r"(?:0|[1-9][0-9]*)"
 IDENTIFIER: Final = rf"(?:{NUMERIC}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"

@@ -16,7 +16,7 @@ from flagkeep.evaluation.inputs import Inputs, Scope
 from flagkeep.evaluation.result import MALFORMED, Malformed, PrerequisiteResult, Result
 from flagkeep.model.context import Context
 from flagkeep.model.item import ItemRef
-from flagkeep.model.values import copy_json
+from flagkeep.model.values import copy_decoded
 
 
 class FlagFacts(msgspec.Struct, frozen=True):
@@ -328,7 +328,7 @@ class LinkedFlag:
         if scope.status is not None:
             reason = msgspec.structs.replace(reason, big_segments_status=scope.status)
         return Result(
-            copy_json(result.value),
+            copy_decoded(result.value),
             result.index,
             reason,
             experiment=result.experiment,

@@ -9,7 +9,7 @@ from flagkeep.evaluation.result import Result
 from flagkeep.model.codec import encode_json
 from flagkeep.model.context import Context
 from flagkeep.model.detail import ErrorKind, Reason, error_reason
-from flagkeep.model.values import copy_json
+from flagkeep.model.values import copy_decoded
 
 _FAILED = Result(None, None, error_reason(ErrorKind.EXCEPTION))
 
@@ -47,7 +47,7 @@ class FlagsState:
     def value(self, key: str) -> Any:
         """Return the value of one flag; None if it has none, failed, or does not exist."""
         found = self._evaluated.get(key)
-        return None if found is None else copy_json(found[1].value)
+        return None if found is None else copy_decoded(found[1].value)
 
     def reason(self, key: str) -> Reason | None:
         """Return why a flag has its value; None if it does not exist or reasons were not asked."""
@@ -58,7 +58,7 @@ class FlagsState:
 
     def to_values(self) -> dict[str, Any]:
         """Return the values by flag key, as new objects."""
-        return {key: copy_json(result.value) for key, (_, result) in self._evaluated.items()}
+        return {key: copy_decoded(result.value) for key, (_, result) in self._evaluated.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form that client-side SDKs take as their bootstrap data."""

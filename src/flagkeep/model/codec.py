@@ -8,7 +8,7 @@ items, so that a bad one never hides the good ones beside it.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import UnionType
 from typing import Any, Final, TypeVar, get_args, get_origin
@@ -16,9 +16,10 @@ from typing import Any, Final, TypeVar, get_args, get_origin
 import msgspec
 
 from flagkeep.errors import InvalidData, InvalidItem
-from flagkeep.model.flag import Flag
+from flagkeep.model.flag import Flag, FlagRule
 from flagkeep.model.item import Kind, SerializedItem
-from flagkeep.model.segment import Segment
+from flagkeep.model.segment import Segment, SegmentRule
+from flagkeep.model.values import is_too_deep
 
 S = TypeVar("S", bound=msgspec.Struct)
 TOO_DEEP: Final = "it is nested too deeply"
@@ -134,6 +135,8 @@ def parse_json(data: bytes | str) -> Any:
         raise InvalidData(problem) from None
     except UnicodeDecodeError as exc:
         raise InvalidData(f"not UTF-8 text: {exc.reason} at byte {exc.start}") from None
+    except ValueError:  # the only other one: Python converts no number of so many digits
+        raise InvalidData("it has a whole number of too many digits") from None
 
 
 def split_envelope(data: bytes) -> Envelope:
@@ -161,9 +164,27 @@ def _decode(decoder: msgspec.json.Decoder[S], kind: Kind, data: bytes | str, key
         item = _repaired(decoder.type, kind, data, key)
     if item.version < 0:
         raise InvalidItem(kind, key or item.key, "$.version", "it must not be negative")
+    too_deep = _path_of_too_deep(item)
+    if too_deep is not None:
+        raise InvalidItem(kind, key or item.key, too_deep, TOO_DEEP)
     if key and item.key != key:
         item = msgspec.structs.replace(item, key=key)
     return item  # type: ignore[no-any-return]  # replace() keeps the type
+
+
+def _path_of_too_deep(item: Flag | Segment) -> str | None:
+    """Return where a free-form value has more levels than evaluation can follow."""
+    if isinstance(item, Flag):
+        for index, value in enumerate(item.variations):
+            if isinstance(value, (list, dict)) and is_too_deep(value):
+                return f"$.variations[{index}]"
+    rules: Sequence[FlagRule | SegmentRule] = item.rules
+    for rule_index, rule in enumerate(rules):
+        for index, clause in enumerate(rule.clauses):
+            for place, value in enumerate(clause.values):
+                if isinstance(value, (list, dict)) and is_too_deep(value):
+                    return f"$.rules[{rule_index}].clauses[{index}].values[{place}]"
+    return None
 
 
 def _repaired(wanted: type[S], kind: Kind, data: bytes | str, key: str) -> S:
@@ -252,6 +273,8 @@ def _check_is_json(text: str) -> None:
     except json.JSONDecodeError as exc:
         problem = f"not JSON: {exc.msg}, line {exc.lineno}, column {exc.colno}"
         raise InvalidData(problem) from None
+    except ValueError:
+        pass  # a number of too many digits; only its item will be refused
 
 
 def _members(text: str, path: str) -> dict[str, str]:

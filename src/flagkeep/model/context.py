@@ -6,9 +6,9 @@ value is not JSON is left out and reported in the log, the context stays valid.
 """
 
 import logging
-import re
 from collections.abc import Hashable, Iterable, Mapping
 from functools import cached_property
+from string import ascii_letters, digits
 from typing import Any, ClassVar, Final, Self
 
 import msgspec
@@ -19,12 +19,12 @@ from flagkeep.model.values import NotJson, copy_json, frozen_value
 
 log = logging.getLogger("flagkeep.context")
 
-_KIND: Final = re.compile(r"[A-Za-z0-9._-]+")
+_KIND_CHARACTERS: Final = frozenset(ascii_letters + digits + "._-")
 _BUILT_IN: Final = frozenset({"kind", "key", "name", "anonymous"})
 _BUILT_IN_OR_EMPTY: Final = _BUILT_IN | {""}
 _BUILT_IN_OR_META: Final = _BUILT_IN | {"_meta"}
 _USER_TEXTS: Final = ("name", "firstName", "lastName", "email", "country", "avatar", "ip")
-_PLAIN: Final = frozenset({str, int, bool})
+_PLAIN: Final = frozenset({str, bool})
 
 
 class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
@@ -251,6 +251,10 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         if not isinstance(other, Context):
             return NotImplemented
         return self is other or self._identity == other._identity
+
+    def __ne__(self, other: object) -> bool:  # msgspec's own would compare identities
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
 
     def __hash__(self) -> int:
         return hash(self._identity)
@@ -499,7 +503,7 @@ def _kind_error(kind: object) -> str | None:
         return '"kind" cannot be the kind of a context'
     if kind == "multi":
         return 'a context of kind "multi" is made with create_multi or multi_builder'
-    if not _KIND.fullmatch(kind):
+    if not _KIND_CHARACTERS.issuperset(kind):
         return "the kind of a context may have letters, digits, '.', '_' and '-' only"
     return None
 

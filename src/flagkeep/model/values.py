@@ -5,7 +5,9 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 MAX_DEPTH: Final = 100
-_SCALARS: Final = frozenset({str, int, bool, type(None)})
+_SCALARS: Final = frozenset({str, bool, type(None)})
+# Whole numbers of more digits cannot be printed under every setting that Python allows.
+_TOO_LONG: Final = 10**640
 
 
 class NotJson(ValueError):
@@ -18,8 +20,8 @@ def copy_json(value: Any, depth: int = 0) -> Any:
     Subclasses become what they are based on; tuples become lists.
 
     Raises:
-        NotJson: NaN, infinity, another type, a key that is not a string, or over 100 levels
-            (a value that contains itself included).
+        NotJson: NaN, infinity, a whole number of over 640 digits, another type, a key that is
+            not a string, or over 100 levels (a value that contains itself included).
     """
     kind = type(value)
     if kind in _SCALARS:
@@ -37,6 +39,8 @@ def _copy_of_other(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
+        if not -_TOO_LONG < value < _TOO_LONG:
+            raise NotJson("a whole number of more than 640 digits cannot be used")
         return int(value)
     if depth >= MAX_DEPTH:
         raise NotJson(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
@@ -45,6 +49,26 @@ def _copy_of_other(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
         return {_name(name): copy_json(one, depth + 1) for name, one in value.items()}
     raise NotJson(f"{type(value).__name__} is not a JSON type")
+
+
+def copy_decoded(value: Any) -> Any:
+    """Return a deep copy of JSON that `codec` has let in, infinities included. Never raises."""
+    if isinstance(value, list):
+        return [copy_decoded(one) for one in value]
+    if isinstance(value, dict):
+        return {name: copy_decoded(one) for name, one in value.items()}
+    return value
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether a JSON value has more than 100 levels."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [one for one in level if isinstance(one, (list, dict))]
+        if not level:
+            return False
+        level = [child for one in level for child in (one.values() if type(one) is dict else one)]
+    return True
 
 
 def frozen_value(value: Any) -> Hashable:
