@@ -10,7 +10,7 @@
 "Other" is a `FeatureStore` of the application or a store of `flagkeep.stores`.
 """
 
-from typing import Any
+from typing import Any, Final, TypeGuard
 
 from flagkeep._sync.client import Client
 from flagkeep._sync.file_source import FileDataSource
@@ -26,6 +26,8 @@ from flagkeep.ldclient._shared_store import forget_parent, share_of
 from flagkeep.ldclient._update_sink import UpdateSink
 from flagkeep.ldclient.config import Config
 from flagkeep.ldclient.feature_store import InMemoryFeatureStore
+
+_OWN_METHODS: Final = ("get", "all", "init", "upsert", "delete", "initialized")
 
 
 class Assembly:
@@ -99,7 +101,7 @@ class Assembly:
 
     def _make_source(self) -> FileSource | SourceFactory | None:
         given = self._config.update_processor_class
-        is_in_memory = isinstance(self._config.feature_store, InMemoryFeatureStore)
+        is_in_memory = _is_memory(self._config.feature_store)
         if is_core_source(given):
             if not is_in_memory:
                 return given
@@ -134,7 +136,7 @@ class Assembly:
 
 def _store_of(config: Config) -> FeatureStore | None:
     store = config.feature_store
-    if config.offline or isinstance(store, InMemoryFeatureStore):
+    if config.offline or _is_memory(store):
         return None
     if hasattr(type(store), "get_many"):
         return share_of(store)
@@ -143,7 +145,14 @@ def _store_of(config: Config) -> FeatureStore | None:
 
 def _memory_of(config: Config) -> InMemoryFeatureStore:
     store = config.feature_store
-    return store if isinstance(store, InMemoryFeatureStore) else InMemoryFeatureStore()
+    return store if _is_memory(store) else InMemoryFeatureStore()
+
+
+def _is_memory(store: object) -> TypeGuard[InMemoryFeatureStore]:
+    """Whether it is the store in memory, and not a subclass that does something else."""
+    return isinstance(store, InMemoryFeatureStore) and all(
+        getattr(type(store), name) is getattr(InMemoryFeatureStore, name) for name in _OWN_METHODS
+    )
 
 
 def _live(source: FileSource | SourceFactory) -> DataSource:

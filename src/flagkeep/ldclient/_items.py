@@ -48,7 +48,7 @@ def as_dict(item: Any) -> dict[str, Any]:
     Raises:
         InvalidItem: it is neither.
     """
-    if isinstance(item, dict):
+    if isinstance(item, dict) and not isinstance(item, DataItem):
         return item
     if hasattr(item, "to_json_dict"):
         return dict(item.to_json_dict())
@@ -73,8 +73,9 @@ def serialized(ref: ItemRef, item: Any) -> SerializedItem:
     Raises:
         InvalidItem: it is no such item.
     """
+    data = as_dict(item)
     try:
-        text = encode_json(as_dict(item))
+        text = encode_json(data)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidItem(ref.kind, ref.key, "$", str(exc)) from None
     return to_item(ref.kind, ref.key, text)

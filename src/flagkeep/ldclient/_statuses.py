@@ -14,7 +14,6 @@ from flagkeep.ldclient.context import Context
 from flagkeep.ldclient.interfaces import (
     BigSegmentStoreStatus,
     BigSegmentStoreStatusProvider,
-    DataSourceState,
     DataSourceStatus,
     DataSourceStatusProvider,
     DataStoreStatus,
@@ -50,19 +49,21 @@ class SourceStatuses(DataSourceStatusProvider):
 
     Args:
         client: of the core.
-        without_source: shown where there is no source.
+        has_source: whether anything supplies the client with data.
+        otherwise: the status where nothing does.
     """
 
-    def __init__(self, client: Client, without_source: DataSourceState, since: float) -> None:
+    def __init__(self, client: Client, *, has_source: bool, otherwise: DataSourceStatus) -> None:
         self._client = client
-        self._without_source = DataSourceStatus(without_source, since, None)
+        self._has_source = has_source
+        self._otherwise = otherwise
         self._listeners: _Listeners[Callable[[DataSourceStatus], Any]] = _Listeners()
 
     @property
     def status(self) -> DataSourceStatus:
         """How the source is doing now."""
-        status = self._client.status.source
-        return self._without_source if status is None else as_official(status)
+        status = self._client.status.source if self._has_source else None
+        return self._otherwise if status is None else as_official(status)
 
     def add_listener(self, listener: Callable[[DataSourceStatus], Any]) -> None:
         """Call `listener` whenever the status changes."""

@@ -24,6 +24,7 @@ from flagkeep.ldclient.hook import Hook
 from flagkeep.ldclient.interfaces import (
     BigSegmentStoreStatusProvider,
     DataSourceState,
+    DataSourceStatus,
     DataSourceStatusProvider,
     DataStoreStatusProvider,
     FlagTracker,
@@ -68,9 +69,13 @@ class LDClient:
         client = self._assembly.client
         self._variation = client.variation  # bound once: every evaluation goes through it
         self._detail = client.variation_detail
-        has_data = config.offline or config.use_ldd
-        without_source = DataSourceState.VALID if has_data else DataSourceState.INITIALIZING
-        self._source_statuses = SourceStatuses(client, without_source, time.time())
+        is_complete = config.offline or config.use_ldd
+        state = DataSourceState.VALID if is_complete else DataSourceState.INITIALIZING
+        self._source_statuses = SourceStatuses(
+            client,
+            has_source=config.update_processor_class is not None,
+            otherwise=DataSourceStatus(state, time.time(), None),
+        )
         self._store_statuses = StoreStatuses(
             client,
             has_store=self._assembly.has_store,
@@ -78,6 +83,8 @@ class LDClient:
         )
         self._flag_changes = FlagChanges(client, _accepted)
         self._assembly.start(start_wait)
+        if config.update_processor_class is not None and not self.is_initialized():
+            log.warning("no flag data within %s s; the client goes on trying", start_wait)
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -231,7 +238,7 @@ class LDClient:
 
 def _accepted(context: Any) -> Any:
     """Return a context; legacy users, which are dicts, become one."""
-    if not isinstance(context, Mapping):
+    if isinstance(context, core.Context) or not isinstance(context, Mapping):
         return context
     message = "a dict as context is deprecated: use Context.from_dict or Context.builder"
     warnings.warn(message, DeprecationWarning, stacklevel=3)

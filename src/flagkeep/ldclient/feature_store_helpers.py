@@ -48,8 +48,10 @@ class CachingStoreWrapper(DiagnosticDescription, FeatureStore):
         if self._cache is not None:
             self._cache.clear()
             for kind, items in data.items():
-                for key, item in items.items():
-                    self._cache.put((kind, key), kind.decode(item))
+                opened = {key: kind.decode(item) for key, item in items.items()}
+                for key, item in opened.items():
+                    self._cache.put((kind, key), item)
+                self._cache.put((kind,), _live(opened))
 
     def get(
         self,
@@ -72,8 +74,7 @@ class CachingStoreWrapper(DiagnosticDescription, FeatureStore):
 
         def read() -> dict[str, Any]:
             found = self._core.get_all_internal(kind).items()
-            items = {key: kind.decode(item) for key, item in found}
-            return {key: item for key, item in items.items() if _unless_deleted(item)}
+            return _live({key: kind.decode(item) for key, item in found})
 
         return callback(dict(self._cached((kind,), read)))
 
@@ -156,6 +157,10 @@ class _TimedCache:
         with self._lock:
             self.writes += 1
             self._values.clear()
+
+
+def _live(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in items.items() if _unless_deleted(item) is not None}
 
 
 def _unless_deleted(item: Any) -> Any:
