@@ -188,7 +188,7 @@ def _steps(path: Path) -> Iterator[Path]:
         current /= part
         try:
             target = current.readlink()
-        except OSError:  # no link, or nothing at all
+        except (OSError, ValueError):  # no link, or nothing at all
             continue
         links += 1
         yield current
@@ -214,7 +214,7 @@ def _look(paths: Iterator[Path]) -> tuple[tuple[object, ...], int]:
 def _status(path: Path) -> stat_result | None:
     try:
         return path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a NUL in the name is a ValueError
         return None
 
 

@@ -219,7 +219,10 @@ def _completed(kind: Kind, key: str, data: bytes) -> SerializedItem:
     data = fill_required(kind, key, data)
     version, deleted = decode_head(kind, key, data)
     if not deleted:
-        inner = decode(kind, data)
+        try:
+            inner = decode(kind, data)  # without the key, which would outrank the one inside
+        except InvalidItem as exc:
+            raise InvalidItem(kind, key, exc.path, exc.problem) from None
         if inner.key != key:
             problem = f"it says {inner.key!r} and stands under {key!r}"
             raise InvalidItem(kind, key, "$.key", problem)
@@ -228,11 +231,11 @@ def _completed(kind: Kind, key: str, data: bytes) -> SerializedItem:
 
 
 def _compact(data: bytes) -> bytes:
-    """Take out the line breaks of a file made for people; the tokens stay as they are.
+    """Take out the white space of a file made for people; the tokens stay as they are.
 
     Then indenting a file anew changes no item.
     """
-    if b"\n" not in data:
+    if b"\n" not in data and b", " not in data and b": " not in data:
         return data
     try:
         return msgspec.json.format(data, indent=-1)

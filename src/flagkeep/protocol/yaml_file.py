@@ -34,6 +34,7 @@ from flagkeep.protocol.document import (
 from flagkeep.protocol.json_file import NOT_A_SECTION, NOT_AN_ENVIRONMENT
 
 HOPELESS_DEPTH: Final = 10_000
+_ITEM_LEVEL: Final = 2
 _TAG: Final = "tag:yaml.org,2002:"
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # without libyaml: ten times slower
@@ -179,8 +180,8 @@ class _Builder:
             raise self._invalid("a key must be text, not a list or an object", place)
         if len(self._stack) == HOPELESS_DEPTH:
             raise self._invalid(f"it is nested deeper than {HOPELESS_DEPTH} levels", place)
-        if len(self._stack) > MAX_DEPTH + 2:
-            self._problem(f"it is nested deeper than {MAX_DEPTH} levels", place)
+        if len(self._stack) == MAX_DEPTH + 1:  # what is deeper still is inside of this
+            self._problem(f"it is nested deeper than {MAX_DEPTH} levels", place, of_item=True)
         if event.tag not in (None, "!", allowed):
             self._problem(f"{_short(event.tag)} is not JSON", place)
         if event.anchor:
@@ -215,13 +216,12 @@ class _Builder:
         first = frame.places.setdefault(key, place)
         if first is not place:
             self._key_twice(key, first, place)
-        match self._path():
-            case (section, str(item)) if section in SECTIONS:
-                self._places[str(section), item] = place
+        if len(self._stack) == _ITEM_LEVEL:
+            self._places[str(self._stack[0].key), key] = place
 
     def _key_twice(self, key: str, first: Place, place: Place) -> None:
         problem = f"{key!r} is there twice, first in line {first.line}"
-        if len(self._stack) <= 2:  # noqa: PLR2004  the document or a section: ambiguous as a whole
+        if len(self._stack) <= _ITEM_LEVEL:  # the document or a section: ambiguous as a whole
             raise self._invalid(problem, place, path_of(self._path()))
         self._problem(problem, place)
 
@@ -254,9 +254,9 @@ class _Builder:
     def _path(self) -> tuple[str | int, ...]:
         return tuple(frame.step for frame in self._stack)
 
-    def _problem(self, problem: str, place: Place) -> None:
+    def _problem(self, problem: str, place: Place, *, of_item: bool = False) -> None:
         """Note what is wrong at the current place; it is the item's problem if it is inside one."""
-        match self._path():
+        match self._path()[: _ITEM_LEVEL if of_item else None]:
             case (("flags" | "flagValues" | "segments") as section, str(key), *rest):
                 found = ItemProblem(section, key, path_of(tuple(rest)), problem, place)
                 self._problems.setdefault((section, key), found)

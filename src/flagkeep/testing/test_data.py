@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from flagkeep.errors import InvalidItem
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.item import Kind, SerializedItem
@@ -124,7 +125,9 @@ class TestData:
 
     def _use(self, kind: Kind, item: Mapping[str, Any]) -> Self:
         whole = copy_json(item)
-        key = whole.get("key", "")
+        key = whole.get("key")
+        if not isinstance(key, str) or not key:
+            raise InvalidItem(kind, "", "$.key", "it must be a string, and not empty")
         with self._lock:
             given = whole.get("version")
             least = self._next_version(kind, key)
