@@ -20,7 +20,8 @@ from benchmarks.cases import CASES, DATA, PREBUILT, Case
 from benchmarks.faces import FACES, Face
 
 THREADS: Final = 8
-REPEATS: Final = 5
+# Short looks, many of them: on a machine that does other things too, some of them go undisturbed.
+LOOK_SECONDS: Final = 0.002
 CONTEXTS: Final = 1_000
 
 
@@ -69,9 +70,10 @@ def best_us(statement: str, case: Case, face: Face, seconds: float) -> float:
     local = "; ".join(f"{name} = names[{name!r}]" for name in face.names)
     setup = f"gc.enable(); {local}; {PREBUILT} = {case.context}"
     timer = timeit.Timer(statement, setup, globals={"names": face.names, "gc": gc})
-    once = max(timer.timeit(3) / 3, 1e-9)
-    number = max(1, int(seconds / REPEATS / once))
-    return min(timer.repeat(REPEATS, number)) / number * 1e6
+    once = min(timer.repeat(3, 3)) / 3
+    number = max(1, int(LOOK_SECONDS / once))
+    looks = max(3, int(seconds / (number * once)))
+    return min(timer.repeat(looks, number)) / number * 1e6
 
 
 def checked_values(faces: Mapping[str, Face]) -> dict[str, Any]:

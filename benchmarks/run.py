@@ -136,7 +136,7 @@ def case_row(case: Case, times: Times, scale: float) -> Row:
             row.values[face] = found[case.name] / divisor
     if case.budget_us is not None:
         row.budgets["client"] = case.budget_us * scale / divisor
-    if case.ask == "variation" and "client" in row.values:
+    if case.ask == "variation" and not case.anew and "client" in row.values:
         row.budgets["ldclient"] = row.values["client"] + FACE_BUDGET_US * scale
     return row
 
