@@ -1,0 +1,121 @@
+"""The documentation is complete where that can be said, and what it shows runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import flagkeep
+from flagkeep import CachePolicy, ClientStatus, Config, FileSource, SourceStatus, StorePolicy
+from flagkeep.errors import ConfigError
+from flagkeep.model.detail import ErrorKind, ReasonKind
+from flagkeep.model.status import StoreStatus
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
+
+
+def text_of(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def headings(name: str) -> list[str]:
+    return re.findall(r"^#+ (.+)$", text_of(name), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(name for kind in (Config, CachePolicy, StorePolicy) for name in kind.__struct_fields__),
+        *FileSource.__slots__,
+    ],
+)
+def test_every_setting_has_a_heading(setting: str) -> None:
+    assert setting in headings("configuration.md")
+
+
+@pytest.mark.parametrize("setting", StorePolicy.__struct_fields__)
+def test_every_environment_variable_has_a_heading_and_is_read(setting: str) -> None:
+    variable = f"FLAGKEEP_{setting.upper()}"
+    assert variable in headings("configuration.md")
+    with pytest.raises(ConfigError, match=variable):
+        StorePolicy.from_environment({variable: "?"})
+
+
+def test_every_variable_in_the_documentation_exists() -> None:
+    named = set(re.findall(r"FLAGKEEP_[A-Z_]*[A-Z]", text_of("configuration.md")))
+    assert named == {f"FLAGKEEP_{field.upper()}" for field in StorePolicy.__struct_fields__}
+
+
+@pytest.mark.parametrize("name", flagkeep.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    assert any(re.search(rf"\b{name}\b", page.read_text(encoding="utf-8")) for page in PAGES[1:])
+
+
+@pytest.mark.parametrize("status", [ClientStatus, SourceStatus, StoreStatus])
+def test_every_field_of_the_status_has_a_row(status: type[msgspec.Struct]) -> None:
+    section = text_of("status.md").split(f"\n## {status.__name__}\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(status.__struct_fields__)
+
+
+@pytest.mark.parametrize("kinds", [ReasonKind, ErrorKind])
+def test_every_reason_has_a_row(kinds: type[ReasonKind] | type[ErrorKind]) -> None:
+    section = text_of("evaluation.md").split(f"\n### {kinds.__name__}\n")[1].split("\n##")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(kinds)
+
+
+def test_every_logger_is_documented_and_exists() -> None:
+    named = set(re.findall(r"^\| `(flagkeep\.[\w.]+)` \|", text_of("status.md"), re.MULTILINE))
+    sources = [
+        *(ROOT / "src" / "flagkeep" / "_async").rglob("*.py"),
+        *(ROOT / "src" / "flagkeep" / "_runtime").rglob("*.py"),
+        *(ROOT / "src" / "flagkeep" / "model").rglob("*.py"),
+    ]
+    used = {
+        name
+        for source in sources
+        for name in re.findall(r'getLogger\("([^"]+)"\)', source.read_text(encoding="utf-8"))
+    }
+    assert named == used
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        found = page.parent / target if target else page
+        assert found.exists(), target
+        if anchor:
+            assert anchor.removeprefix("#") in anchors(found), target + anchor
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    if "```python" not in page.read_text(encoding="utf-8"):
+        pytest.skip("no python on this page")
+    example = re.search(r"^```json\n(.*?)^```$", text_of("quickstart.md"), re.DOTALL | re.MULTILINE)
+    assert example
+    (tmp_path / "flags.json").write_text(example.group(1), encoding="utf-8")
+    shown = subprocess.run(
+        [sys.executable, "-W", "error", str(Path(__file__).with_name("run_blocks.py")), str(page)],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
+    assert shown.returncode == 0, shown.stderr
