@@ -11,6 +11,7 @@ from flagkeep.evaluation.evaluator import (
     CompiledRollout,
     ConstantFlag,
     FlagFacts,
+    JsonFlag,
     LinkedFlag,
     LookupFlag,
     PlainFlag,
@@ -50,11 +51,12 @@ def compile_flag(flag: Flag) -> CompiledFlag:
         rest = ConstantFlag(facts, on=True, result=fallthrough.fixed)
     else:
         rest = rest_of(facts, _targets(flag), rules, fallthrough)
-    prerequisites = tuple(_prerequisites(flag)) if flag.on else ()
-    is_linked = flag.on and bool(facts.references)
-    if is_linked or any(isinstance(value, list | dict) for value in flag.variations):
-        return LinkedFlag(prerequisites, rest)
-    return rest
+    compiled: CompiledFlag = rest
+    if flag.on and facts.references:
+        compiled = LinkedFlag(tuple(_prerequisites(flag)), rest)
+    if any(isinstance(value, list | dict) for value in flag.variations):
+        return JsonFlag(compiled)
+    return compiled
 
 
 def _facts(flag: Flag, problems: list[str]) -> FlagFacts:

@@ -305,7 +305,7 @@ class Prerequisite(NamedTuple):
 
 @final
 class LinkedFlag:
-    """A flag that is on and needs other flags or segments, or whose values are not scalars."""
+    """A flag that is on and needs other flags or segments."""
 
     __slots__ = ("facts", "on", "prerequisites", "rest")
 
@@ -317,18 +317,20 @@ class LinkedFlag:
         self.prerequisites = prerequisites
         self.rest = rest
 
-    def evaluate(self, context: Context, inputs: Inputs) -> Result:
+    def evaluate(self, context: Context, inputs: Inputs, /) -> Result:
         """Return the outcome, with everything that was met on the way."""
         scope = Scope(inputs)
         try:
             result = self.decide(context, scope)
         except Malformed:
             result = MALFORMED
+        if scope.status is None and not self.prerequisites:
+            return result
         reason = result.reason
         if scope.status is not None:
             reason = msgspec.structs.replace(reason, big_segments_status=scope.status)
         return Result(
-            copy_decoded(result.value),
+            result.value,
             result.index,
             reason,
             experiment=result.experiment,
@@ -363,3 +365,34 @@ class LinkedFlag:
             if not flag.on or result.index != variation:
                 return failed
         return None
+
+
+@final
+class JsonFlag:
+    """A flag whose values are lists or objects: every caller gets its own."""
+
+    __slots__ = ("facts", "flag", "on")
+
+    def __init__(self, flag: CompiledFlag) -> None:
+        self.facts = flag.facts
+        self.on = flag.on
+        self.flag = flag
+
+    def evaluate(self, context: Context, inputs: Inputs, /) -> Result:
+        """Return the outcome with a copy of the value."""
+        result = self.flag.evaluate(context, inputs)
+        value = result.value
+        if not isinstance(value, (list, dict)):
+            return result
+        return Result(
+            copy_decoded(value),
+            result.index,
+            result.reason,
+            experiment=result.experiment,
+            prerequisites=result.prerequisites,
+            direct_prerequisites=result.direct_prerequisites,
+        )
+
+    def decide(self, context: Context, scope: Scope, /) -> Result:
+        """Return the outcome within a running evaluation, whose value nobody gets."""
+        return self.flag.decide(context, scope)

@@ -120,9 +120,12 @@ class CompiledSegment:
 
     def _has_rule_for(self, context: Context, scope: Scope) -> bool:
         for clauses, share in self.rules:
-            is_match = all(clause.matches(context, scope) for clause in clauses)
-            if is_match and (share is None or share.lets_in(context)):
-                return True
+            for clause in clauses:
+                if not clause.matches(context, scope):
+                    break
+            else:
+                if share is None or share.lets_in(context):
+                    return True
         return False
 
     def _big_membership(self, context: Context, scope: Scope) -> bool | None:
@@ -157,7 +160,7 @@ def _keys(users: Iterable[str], contexts: Iterable[SegmentTarget]) -> Keys:
 
 def _has(lists: Keys, context: Context) -> bool:
     for kind, keys in lists:
-        member = context.individual(kind)
+        member = context if context.kind == kind else context.individual(kind)
         if member is not None and member.key in keys:
             return True
     return False

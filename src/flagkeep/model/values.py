@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 MAX_DEPTH: Final = 100
+_CONTAINERS: Final = frozenset({list, dict})
 _SCALARS: Final = frozenset({str, bool, type(None)})
 # Whole numbers of more digits cannot be printed under every setting that Python allows.
 _TOO_LONG: Final = 10**640
@@ -54,9 +55,12 @@ def _copy_of_other(value: Any, depth: int) -> Any:
 def copy_decoded(value: Any) -> Any:
     """Return a deep copy of JSON that `codec` has let in, infinities included. Never raises."""
     if isinstance(value, list):
-        return [copy_decoded(one) for one in value]
+        return [copy_decoded(one) if type(one) in _CONTAINERS else one for one in value]
     if isinstance(value, dict):
-        return {name: copy_decoded(one) for name, one in value.items()}
+        return {
+            name: copy_decoded(one) if type(one) in _CONTAINERS else one
+            for name, one in value.items()
+        }
     return value
 
 
