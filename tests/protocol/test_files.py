@@ -12,6 +12,7 @@ from flagkeep.errors import InvalidFile, InvalidItem
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import decode_flag, decode_segment
 from flagkeep.model.item import Kind
+from flagkeep.model.values import frozen_value
 from flagkeep.protocol import json_file
 from flagkeep.protocol.files import make_item, read_file, read_files
 
@@ -181,6 +182,31 @@ def test_broken_json_is_named_with_its_place(
         assert str(error).startswith(f"env.json:{line}:{column}: ")
 
 
+DEEP = "[" * 99_000 + "]" * 99_000
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "", "}", "}} x", ',"b"}}', ',"b" 1}}', ',"b":}}', ' "b":1}}', ",b:1}}", ',"b":[1}}',
+        ',"\t":1}}', ',"b":tru}}', "]}}", ",}}",
+    ],
+)  # fmt: skip
+def test_broken_json_is_found_behind_what_is_too_deep_to_check(after: str) -> None:
+    error = refusal('{"flagValues":{"good":1,\n"a":' + DEEP + after)
+    assert (error.problem, error.line) == ("not JSON from here on", 2)
+
+
+def test_what_stands_behind_an_item_that_is_too_deep_is_read() -> None:
+    changes = read('{"x":' + DEEP + ',"flagValues":{"a":' + DEEP + ' , "b" : 1 } } ')
+    assert set(changes.flags) == {"b"}
+    assert [bad.key for bad in changes.bad] == ["a"]
+
+
+def test_half_of_what_is_too_deep_is_refused() -> None:
+    assert refusal('{"flagValues":{"a":' + DEEP[:150_000]).problem == "not JSON from here on"
+
+
 @pytest.mark.parametrize("text", ["", " \n\t", "\ufeff", b"\xff\xfe"])
 @pytest.mark.parametrize("name", ["env.json", "env.yaml", "env"])
 def test_an_empty_file_is_no_environment(text: str | bytes, name: str) -> None:
@@ -190,6 +216,12 @@ def test_an_empty_file_is_no_environment(text: str | bytes, name: str) -> None:
 @pytest.mark.parametrize("text", ["[]", "5", '"x"', "null", "true"])
 def test_a_file_that_is_no_object_is_refused(text: str) -> None:
     assert refusal(text).problem == "it must be an object with flags, flagValues or segments"
+
+
+def test_odd_files_are_checked_like_others() -> None:
+    odd = '"flagValues":{"x":"\\ud800"}'
+    assert refusal("{" + odd + ',\n"flags":5}').path == "$.flags"
+    assert set(read('{"flags":null,"other":5,' + odd + "}").flags) == {"x"}
 
 
 @pytest.mark.parametrize("section", ["flags", "segments", "flagValues"])
@@ -290,6 +322,14 @@ def test_the_fast_and_the_slow_way_cut_alike(
         assert lines[place.line - 1][place.column - 1 :].startswith(
             json.dumps(key, ensure_ascii=charset == "ascii")
         )
+
+
+@given(JSON, st.sampled_from([None, 1, 4]))
+def test_making_an_item_compact_changes_no_value(value: Any, indent: int | None) -> None:
+    text = json.dumps({"on": True, "mine": value}, indent=indent)
+    data = make_item(Kind.FLAG, "f", text.encode()).data
+    assert frozen_value(json.loads(data)["mine"]) == frozen_value(value)
+    assert b"\n" not in data
 
 
 @given(st.binary(max_size=200))

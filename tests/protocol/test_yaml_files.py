@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -202,6 +201,5 @@ except MissingExtra as error:
 """
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,
-        cwd=Path(__file__).parent,
     )  # fmt: skip
     assert "pip install 'flagkeep[files]'" in result.stdout

@@ -238,18 +238,36 @@ def _distinct(name: str, text: str, position: int, *, path: tuple[str, ...]) -> 
 
 
 def _members(name: str, text: str, position: int) -> Iterator[_Member]:
-    """Yield the members of the object that opens at `position`."""
+    """Yield the members of the object that opens at `position`.
+
+    It relies on no earlier check: nobody could check a text that is nested too deeply.
+    """
+    is_whole_text = position == 0
     position = _skip(text, _skip(text, position) + 1)
-    while text[position : position + 1] not in ("}", ""):
+    while text[position : position + 1] != "}":
         string = _STRING.match(text, position)
-        if string is None:
-            raise _ends_early(name, text, position)
-        start = _skip(text, _skip(text, string.end()) + 1)
+        colon = _skip(text, string.end()) if string else position
+        if string is None or text[colon : colon + 1] != ":":
+            raise _broken(name, text, colon)
+        start = _skip(text, colon + 1)
         end, problem = _end_of_value(name, text, start)
-        yield _Member(json.loads(string.group()), position, start, end, problem)
+        yield _Member(_unquoted(name, text, string), position, start, end, problem)
         position = _skip(text, end)
         if text[position : position + 1] == ",":
             position = _skip(text, position + 1)
+            if text[position : position + 1] == "}":
+                raise _broken(name, text, position)
+        elif text[position : position + 1] != "}":
+            raise _broken(name, text, position)
+    if is_whole_text and _skip(text, position + 1) < len(text):
+        raise _broken(name, text, _skip(text, position + 1))
+
+
+def _unquoted(name: str, text: str, string: re.Match[str]) -> str:
+    try:
+        return str(json.loads(string.group()))
+    except json.JSONDecodeError:
+        raise _broken(name, text, string.start()) from None
 
 
 def _end_of_value(name: str, text: str, start: int) -> tuple[int, str]:
@@ -260,7 +278,7 @@ def _end_of_value(name: str, text: str, start: int) -> tuple[int, str]:
     except RecursionError:
         return _end_of_brackets(name, text, start), "it is nested too deeply"
     except json.JSONDecodeError as exc:
-        raise _ends_early(name, text, exc.pos) from None
+        raise _broken(name, text, exc.pos) from None
     return end, f"{not_json[0]} is not JSON" if not_json else ""
 
 
@@ -274,12 +292,12 @@ def _end_of_brackets(name: str, text: str, start: int) -> int:
             depth -= 1
             if depth == 0:
                 return token.end()
-    raise _ends_early(name, text, len(text))
+    raise _broken(name, text, len(text))
 
 
-def _ends_early(name: str, text: str, offset: int) -> InvalidFile:
+def _broken(name: str, text: str, offset: int) -> InvalidFile:
     line, column = place_of(text, offset)
-    return InvalidFile(name, "not JSON: a name or value is missing", line=line, column=column)
+    return InvalidFile(name, "not JSON from here on", line=line, column=column)
 
 
 def _skip(text: str, position: int) -> int:
