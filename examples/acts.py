@@ -86,7 +86,10 @@ class Story:
         table(WHO, {flag: [self.known[flag][name] for name in WHO] for flag in FLAGS})
         say()
         say(f"   One evaluation took {answer['microseconds']:.1f} microseconds.")
-        check(self.reader.ask("status")["push"] == "push", "changes are not pushed")
+        check(
+            self.reader.ask("status")["push"] == "push",
+            "changes are not pushed: is FLAGKEEP_PUSH set?",
+        )
 
     def edit(self) -> None:
         """Edits of the file, seen by the reader."""

@@ -6,6 +6,7 @@ Everything that is claimed is checked before it is printed; if something does no
 says what and ends with exit code 1. `STORE=sqlite:///path` puts the store where you want it.
 """
 
+import importlib.util
 import os
 import shlex
 import shutil
@@ -53,16 +54,24 @@ def what_next(database: Path | None) -> None:
     python = Path(sys.executable)
     shown = shlex.quote(str(python.relative_to(here) if python.is_relative_to(here) else python))
     hints = {
-        f"{shown} examples/quickstart.py": "the same in ten lines",
-        "examples/shop/flags.json": "the flags of the shop",
-        "docs/quickstart.md": "how to use it in your own program",
-        "make test": "the tests",
+        "the same in ten lines": f"{shown} examples/quickstart.py",
+        **command_line(shown),
+        "the flags of the shop": "examples/shop/flags.json",
+        "your own program": "docs/quickstart.md",
+        "the tests": "make test",
     }
-    width = max(map(len, hints)) + 3
-    for hint, meaning in hints.items():
-        say(f"   {hint.ljust(width)}{meaning}")
     if database is not None:
-        say(f"   {str(database).ljust(width)}the store, which stays")
+        hints["the store, which stays"] = str(database)
+    for meaning, hint in hints.items():
+        say(f"   {meaning:24}{hint}")
+
+
+def command_line(python: str) -> dict[str, str]:
+    """Return hints for the command line, where it is installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("flagkeep.__main__", "typer")):
+        return {}
+    explain = f"{python} -m flagkeep explain checkout-v2"
+    return {"why a flag is as it is": f"{explain} -c amal -f examples/shop/flags.json"}
 
 
 def end_by_signal(number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,7 @@
 """The examples run: each as a process of its own, as a reader would start it."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ def run(*args: str | Path, **environment: str) -> subprocess.CompletedProcess[st
         encoding="utf-8",
         timeout=60,
         check=False,
+        cwd=ROOT,
         env=surroundings(**environment),
     )
 
@@ -60,6 +62,27 @@ def test_the_story_holds_where_files_are_polled(temporary: Path) -> None:
 
 def python_path() -> list[str]:
     return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def test_a_story_that_does_not_hold_says_so_and_fails(temporary: Path) -> None:
+    told = run(EXAMPLES / "story.py", FLAGKEEP_PUSH="0", TMPDIR=str(temporary))
+    assert told.returncode == 1
+    assert "\nThis did not hold: changes are not pushed: is FLAGKEEP_PUSH set?\n" in told.stdout
+    assert told.stderr == ""
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_commands_to_try_next_work() -> None:
+    told = run(EXAMPLES / "story.py")
+    hints = told.stdout.partition("What to try next:\n")[2].splitlines()
+    assert len(hints) >= 4
+    for hint in hints:
+        what = hint[27:]
+        if what.startswith(("docs/", "examples/")):
+            assert (ROOT / what).exists()
+        elif not what.startswith("make "):
+            tried = run(*shlex.split(what)[1:])
+            assert tried.returncode == 0, tried.stderr
 
 
 def test_the_store_of_the_story_can_be_chosen_and_stays(temporary: Path) -> None:
