@@ -1,6 +1,7 @@
 """Contexts (data model spec, section 6)."""
 
 import copy
+import hmac
 import logging
 import pickle
 from typing import Any, Final
@@ -475,3 +476,23 @@ def test_any_json_makes_a_context_valid_or_not(*, data: Any, named: bool) -> Non
 
 def test_invalid_contexts_survive_pickling() -> None:
     assert pickle.loads(pickle.dumps(BAD)) == BAD  # noqa: S301  our own
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        (
+            Context.create("user-key"),
+            "12a38d8e0c8d5172b1c49ed0fcc487b09ca5cdd4409fd0c6b1b453c9fdca9020",
+        ),
+        (
+            Context.create_multi(Context.create("u"), Context.create("o:1", "org")),
+            "a9cdd7594a353ecc07a131f8c2f9a9998b216612dc11c921927397a77ad1db0c",
+        ),
+    ],
+)
+def test_the_secure_mode_hash_is_of_the_fully_qualified_key(
+    context: Context, expected: str
+) -> None:
+    message = context.fully_qualified_key.encode()
+    assert hmac.new(b"sdk-key", message, "sha256").hexdigest() == expected
