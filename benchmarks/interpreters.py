@@ -55,7 +55,7 @@ def install(python: Path, requirement: str) -> None:
         command += ["--reinstall-package", "flagkeep", "--refresh-package", "flagkeep"]
     else:
         pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        if Path(requirement).is_dir():
+        if Path(requirement).is_dir() and _has(python, "flagkeep"):
             subprocess.run([*pip, "uninstall", "--yes", "flagkeep"], check=True)
         command = [*pip, "install"]
     subprocess.run([*command, requirement], check=True)

@@ -69,7 +69,7 @@ class Row:
         }
 
 
-def print_rows(machine: str, rows: Sequence[Row]) -> None:
+def print_rows(heading: str, rows: Sequence[Row]) -> None:
     """Print the table; a value with a budget is followed by it and by the verdict."""
     lines = [["", *COLUMNS.values(), "times better"]]
     for row in rows:
@@ -77,7 +77,7 @@ def print_rows(machine: str, rows: Sequence[Row]) -> None:
         ratio = row.ratio()
         lines.append([row.name, *cells, f"{ratio:.1f}" if ratio else ""])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    print(machine)
+    print(heading)
     for line in lines:
         first, *rest = (text.ljust(width) for text, width in zip(line, widths, strict=True))
         print("  ".join([first, *rest]).rstrip())

@@ -39,10 +39,15 @@ def main() -> int:
         "flagkeep": interpreters.flagkeep(build=not wanted.no_build),
     }
     rows: list[Row] = []
+    remarks = [machine()]
     if "speed" in wanted.part:
         progress("checking that all faces give the same values …")
         check_equal(pythons, wanted.face)
-        rows += speed(pythons, wanted)
+        found, scale = speed(pythons, wanted)
+        rows += found
+        remarks.append(
+            f"budgets of evaluations x {scale:.2f}: what the official SDK takes for A here"
+        )
     if "start" in wanted.part or "memory" in wanted.part:
         progress("writing 10,000 flags …")
         files = processes.prepare(pythons["flagkeep"])
@@ -53,12 +58,11 @@ def main() -> int:
             progress("weighing processes …")
             rows += memory(pythons, files, max(1, wanted.rounds // 2))
     if wanted.json:
-        json.dump(
-            {"machine": machine(), "rows": [row.as_dict() for row in rows]}, sys.stdout, indent=1
-        )
+        document = {"machine": remarks, "rows": [row.as_dict() for row in rows]}
+        json.dump(document, sys.stdout, indent=1)
         print()
     else:
-        print_rows(machine(), rows)
+        print_rows("; ".join(remarks), rows)
     over = [row.name for row in rows if Verdict.OVER in row.verdicts()]
     return 1 if wanted.check and over else 0
 
@@ -109,22 +113,22 @@ def check_equal(pythons: Mapping[str, Path], faces: Iterable[str]) -> None:
                 raise SystemExit(f"{face} and {first} give different values for case {case!r}")
 
 
-def speed(pythons: Mapping[str, Path], wanted: argparse.Namespace) -> list[Row]:
-    """Time all cases through all faces."""
+def speed(pythons: Mapping[str, Path], wanted: argparse.Namespace) -> tuple[list[Row], float]:
+    """Time all cases through all faces; also return how much slower this machine is."""
     reports: dict[str, list[dict[str, Any]]] = {face: [] for face in wanted.face}
     for number in range(wanted.rounds):
         progress(f"timing evaluations, round {number + 1} of {wanted.rounds} …")
         for face, found in reports.items():
             found.append(measured(pythons[FACES[face]], face))
     times = {face: processes.least([one["us"] for one in found]) for face, found in reports.items()}
-    reference = times.get("official", {}).get(CASES[0].name, REFERENCE_US)
-    rows = [case_row(case, times, reference / REFERENCE_US) for case in CASES]
+    scale = times.get("official", {}).get(CASES[0].name, REFERENCE_US) / REFERENCE_US
+    rows = [case_row(case, times, scale) for case in CASES]
     for threads in ("1", str(THREADS)):
         row = Row(f"B per second, {threads} thread(s)", "k/s", more_is_better=True)
         for face, found in reports.items():
             row.values[face] = max(one["threads"][threads] for one in found) / 1_000
         rows.append(row)
-    return rows
+    return rows, scale
 
 
 def case_row(case: Case, times: Times, scale: float) -> Row:
