@@ -12,6 +12,7 @@ import pytest
 from flagkeep._async.client import AsyncClient
 from flagkeep._async.stores.memory import AsyncMemoryStore
 from flagkeep._async.stores.sqlite import AsyncSQLiteStore
+from flagkeep._runtime import aio as runtime
 from flagkeep.config import CachePolicy, Config, FileSource, StorePolicy
 from flagkeep.errors import ConfigError
 from flagkeep.model.context import Context
@@ -482,7 +483,7 @@ async def test_a_store_that_vanishes_or_is_emptied_takes_no_flag_away(tmp_path: 
     async with AsyncClient(Config(daemon=True), store=AsyncSQLiteStore(db)) as client:
         assert await client.wait_until_ready()
         shutil.rmtree(db.parent)
-        db.parent.mkdir()  # noqa: ASYNC240  a step of the test, not of the client
+        db.parent.mkdir()
         await until(lambda: client.status.store is not None and not client.status.store.available)
         detail = await client.variation_detail("f", USER, None)
         assert detail.value == "kept"
@@ -497,6 +498,50 @@ async def test_a_store_that_vanishes_or_is_emptied_takes_no_flag_away(tmp_path: 
         assert status.store is not None
         assert (status.store.wiped, status.data_age) == (False, None)
         await other.aclose()
+
+
+@pytest.mark.parametrize("emptied", ["flagValues", "segments"])
+async def test_the_last_item_of_a_kind_may_be_removed(tmp_path: Path, emptied: str) -> None:
+    db, file = tmp_path / "flags.db", tmp_path / "flags.json"
+    document: dict[str, Any] = {"flagValues": {"f": 1}, "segments": {"s": {"included": ["u"]}}}
+    file.write_text(json.dumps(document))
+    config = Config(source=FileSource(file))
+    async with AsyncClient(config, store=AsyncSQLiteStore(db)) as writer:
+        assert await writer.wait_until_ready()
+        async with AsyncClient(Config(daemon=True), store=AsyncSQLiteStore(db)) as reader:
+            await until_value(reader, "f", USER, 1)
+            document["flagValues"] = {"f": 2}
+            del document[emptied]
+            file.write_text(json.dumps(document))
+            await until_value(reader, "f", USER, document.get("flagValues", {}).get("f"))
+            status = reader.status.store
+            assert status is not None
+            assert not status.wiped
+
+
+async def test_data_is_as_old_as_the_last_look_that_found_nothing_new(tmp_path: Path) -> None:
+    db = tmp_path / "flags.db"
+    writer = AsyncSQLiteStore(db)
+    await writer.replace(environment(flag("f", "kept")))
+    await writer.aclose()
+    config = Config(daemon=True, cache=CachePolicy.forever())
+    async with AsyncClient(config, store=AsyncSQLiteStore(db)) as client:
+        assert await client.wait_until_ready()
+        read_at = runtime.monotonic()
+        await until(lambda: runtime.monotonic() - read_at > 0.3)
+        shutil.rmtree(db.parent)
+        await until(lambda: client.status.store is not None and not client.status.store.available)
+        age = (await client.variation_detail("f", USER, None)).data_age
+        assert age is not None
+        assert age < runtime.monotonic() - read_at - 0.1
+
+
+async def test_no_context_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with await client_of(flag("f")) as client:
+        by_mistake: Any = {"key": "u", "email": "someone@example.com"}
+        assert await client.variation("f", by_mistake, "dflt") == "dflt"
+    assert "dict" in caplog.text
+    assert "someone" not in caplog.text
 
 
 async def test_a_wiped_store_is_believed_where_the_policy_says_so(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from flagkeep._sync.client import Client
 from flagkeep._sync.stores.memory import MemoryStore
 from flagkeep._sync.stores.sqlite import SQLiteStore
+from flagkeep._runtime import threads as runtime
 from flagkeep.config import CachePolicy, Config, FileSource, StorePolicy
 from flagkeep.errors import ConfigError
 from flagkeep.model.context import Context
@@ -482,7 +483,7 @@ def test_a_store_that_vanishes_or_is_emptied_takes_no_flag_away(tmp_path: Path) 
     with Client(Config(daemon=True), store=SQLiteStore(db)) as client:
         assert client.wait_until_ready()
         shutil.rmtree(db.parent)
-        db.parent.mkdir()  # noqa: ASYNC240  a step of the test, not of the client
+        db.parent.mkdir()
         until(lambda: client.status.store is not None and not client.status.store.available)
         detail = client.variation_detail("f", USER, None)
         assert detail.value == "kept"
@@ -497,6 +498,50 @@ def test_a_store_that_vanishes_or_is_emptied_takes_no_flag_away(tmp_path: Path) 
         assert status.store is not None
         assert (status.store.wiped, status.data_age) == (False, None)
         other.close()
+
+
+@pytest.mark.parametrize("emptied", ["flagValues", "segments"])
+def test_the_last_item_of_a_kind_may_be_removed(tmp_path: Path, emptied: str) -> None:
+    db, file = tmp_path / "flags.db", tmp_path / "flags.json"
+    document: dict[str, Any] = {"flagValues": {"f": 1}, "segments": {"s": {"included": ["u"]}}}
+    file.write_text(json.dumps(document))
+    config = Config(source=FileSource(file))
+    with Client(config, store=SQLiteStore(db)) as writer:
+        assert writer.wait_until_ready()
+        with Client(Config(daemon=True), store=SQLiteStore(db)) as reader:
+            until_value(reader, "f", USER, 1)
+            document["flagValues"] = {"f": 2}
+            del document[emptied]
+            file.write_text(json.dumps(document))
+            until_value(reader, "f", USER, document.get("flagValues", {}).get("f"))
+            status = reader.status.store
+            assert status is not None
+            assert not status.wiped
+
+
+def test_data_is_as_old_as_the_last_look_that_found_nothing_new(tmp_path: Path) -> None:
+    db = tmp_path / "flags.db"
+    writer = SQLiteStore(db)
+    writer.replace(environment(flag("f", "kept")))
+    writer.close()
+    config = Config(daemon=True, cache=CachePolicy.forever())
+    with Client(config, store=SQLiteStore(db)) as client:
+        assert client.wait_until_ready()
+        read_at = runtime.monotonic()
+        until(lambda: runtime.monotonic() - read_at > 0.3)
+        shutil.rmtree(db.parent)
+        until(lambda: client.status.store is not None and not client.status.store.available)
+        age = (client.variation_detail("f", USER, None)).data_age
+        assert age is not None
+        assert age < runtime.monotonic() - read_at - 0.1
+
+
+def test_no_context_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with client_of(flag("f")) as client:
+        by_mistake: Any = {"key": "u", "email": "someone@example.com"}
+        assert client.variation("f", by_mistake, "dflt") == "dflt"
+    assert "dict" in caplog.text
+    assert "someone" not in caplog.text
 
 
 def test_a_wiped_store_is_believed_where_the_policy_says_so(tmp_path: Path) -> None:

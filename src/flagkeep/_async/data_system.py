@@ -118,8 +118,7 @@ class AsyncDataSystem:
         if self._source is not None:
             await self.settled.wait(timeout)
         elif self._reader is not None:
-            self._reader.hurry()
-            await self._reader.complete.wait(timeout)
+            return await self._reader.wait_until_read(timeout)
         return self.is_ready
 
     async def stop(self, timeout: float) -> bool:

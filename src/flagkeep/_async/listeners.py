@@ -5,6 +5,7 @@ they raise is logged and goes no further. The values for value listeners come st
 evaluator, so that they leave no trace in analytics events or hooks.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
@@ -17,6 +18,8 @@ from flagkeep.model.context import Context
 from flagkeep.model.item import ItemRef
 from flagkeep.model.values import frozen_value
 from flagkeep.storage.dataset import DataSet, Dependencies
+
+log = logging.getLogger("flagkeep.client")
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
@@ -122,3 +125,6 @@ def value_of(catalog: Catalog, key: str, context: Context) -> Any:
         return None if flag is None else flag.evaluate(context, catalog).value
     except InputMissing:
         return _UNKNOWN
+    except Exception:  # what `variation` answers with the default
+        log.exception("flag %r could not be evaluated for a listener", key)
+        return None

@@ -99,8 +99,9 @@ class Client:
         """Wait for flag data, at most `timeout` seconds.
 
         Returns:
-            Whether evaluations use real data. Waiting is never needed: an evaluation that finds
-            nothing in memory reads the store itself, or answers the default.
+            Whether evaluations use real data; in daemon mode, whether the store was read. Waiting
+            is never needed: an evaluation that finds nothing in memory reads the store itself,
+            or answers the default.
         """
         if self._config.offline or self._report is not None:
             return self.is_ready
@@ -333,7 +334,7 @@ class Client:
             self._warn_once("the client has no flag data yet: evaluations answer the default")
             return _failed(ErrorKind.CLIENT_NOT_READY)
         if not _is_valid(context):
-            log.warning("flag %r was evaluated for an invalid context: %s", key, context)
+            log.warning("flag %r: not evaluated, %s", key, _problem_of(context))
             return _failed(ErrorKind.USER_NOT_SPECIFIED)
         if not isinstance(key, str):
             return _failed(ErrorKind.FLAG_NOT_FOUND)
@@ -386,6 +387,13 @@ def _source_of(config: Config) -> DataSource | None:
         problem = "this source makes nothing for this colour of client: it lacks source()"
         raise ConfigError(problem)
     return cast(DataSource, make())
+
+
+def _problem_of(context: object) -> str:
+    """Return what is wrong with a context, without anything it says of a person."""
+    if isinstance(context, Context):
+        return f"its context is invalid: {context.error}"
+    return f"its context must be a flagkeep.Context, not {type(context).__name__}"
 
 
 def _is_valid(context: object) -> bool:

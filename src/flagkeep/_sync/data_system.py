@@ -118,8 +118,7 @@ class DataSystem:
         if self._source is not None:
             self.settled.wait(timeout)
         elif self._reader is not None:
-            self._reader.hurry()
-            self._reader.complete.wait(timeout)
+            return self._reader.wait_until_read(timeout)
         return self.is_ready
 
     def stop(self, timeout: float) -> bool:

@@ -76,6 +76,13 @@ class StoreReader:
             self._is_waiting = True
             self._work.soon(self._first_refresh)
 
+    def wait_until_read(self, timeout: float) -> bool:
+        """Wait for the first whole read, at most `timeout` seconds; returns whether it worked."""
+        if not self._policy.prefetch:
+            return self.refresh()
+        self.hurry()
+        return self.complete.wait(timeout)
+
     def fetch(self, refs: Collection[ItemRef], deadline: float) -> ChangeSet:
         """Read some items on the caller's time.
 
@@ -126,7 +133,11 @@ class StoreReader:
             self._health.failed(exc)
             return False
         self._health.succeeded()
-        self._adopt(contents)
+        if self._policy.keep_when_wiped and self._is_wiped(contents):
+            if self._health.note_wiped(is_wiped=True):
+                log.error("%s has lost its data; what was read before is served", self._store.name)
+        else:
+            self._adopt(contents)
         return True
 
     @property
@@ -150,13 +161,15 @@ class StoreReader:
     def _poll(self) -> None:
         try:
             changes = self._store.poll_changes()
-            if changes is None:
-                self._quiet_polls += 1
-            else:
+            if not self._health.is_up:
+                if self._health.is_worth_a_try(runtime.monotonic()):
+                    self.refresh()
+            elif changes is not None:
                 self._quiet_polls = 0
                 self._apply(changes.refs)
-            if not self._health.is_up:
-                self.refresh()
+            elif self.complete.is_set():
+                self._quiet_polls += 1
+                self._health.succeeded()  # nothing new is news too: memory is current
         except StoreError as exc:
             self._health.failed(exc)
             self._work.later(RETRY_AFTER, self._poll)
@@ -166,9 +179,7 @@ class StoreReader:
         self._work.later(max(interval, SLOWEST_POLL) if is_quiet else interval, self._poll)
 
     def _apply(self, refs: tuple[ItemRef, ...] | None) -> None:
-        if not self.complete.is_set():
-            return  # the first whole read will see it
-        if refs is None:
+        if refs is None or not self.complete.is_set():
             self.refresh()
             return
         found = self._store.get_many(refs)
@@ -179,10 +190,6 @@ class StoreReader:
         self._environment.update(received, newer_wins=False)
 
     def _adopt(self, contents: StoreContents) -> None:
-        if self._is_wiped(contents) and self._policy.keep_when_wiped:
-            if self._health.note_wiped(is_wiped=True):
-                log.error("%s has lost its data; what was read before is served", self._store.name)
-            return
         self._health.note_wiped(is_wiped=False)
         self._saw_marker = self._saw_marker or contents.initialized
         self.is_usable = contents.initialized or not self._needs_marker
@@ -191,10 +198,21 @@ class StoreReader:
             self.complete.set()
 
     def _is_wiped(self, contents: StoreContents) -> bool:
-        """Whether data that this process has seen is gone without having been deleted."""
+        """Whether data that this process has seen is gone without having been deleted.
+
+        A kind that has no items any more is a loss, unless the record of who wrote last says that
+        there are none.
+        """
         if not self._saw_marker or not self.complete.is_set():
             return False
         if not contents.initialized:
             return True
         known = self._environment.data
-        return any(known.of(kind) and not contents.of(kind) for kind in Kind)
+        emptied = [kind for kind in Kind if known.of(kind) and not contents.of(kind)]
+        if not emptied:
+            return False
+        try:
+            record = self._store.read_record()
+        except StoreError:
+            record = None
+        return record is None or any(record.counts.get(kind, 0) for kind in emptied)

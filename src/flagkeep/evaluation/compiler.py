@@ -20,7 +20,7 @@ from flagkeep.evaluation.evaluator import (
     Targets,
     rest_of,
 )
-from flagkeep.evaluation.result import MALFORMED, Result
+from flagkeep.evaluation.result import FAILED, MALFORMED, Result
 from flagkeep.evaluation.segments import CompiledSegment
 from flagkeep.model.context import Context
 from flagkeep.model.detail import FALLTHROUGH, OFF, TARGET_MATCH, Reason, ReasonKind
@@ -37,7 +37,19 @@ def compile_segment(segment: Segment) -> CompiledSegment:
 
 
 def compile_flag(flag: Flag) -> CompiledFlag:
-    """Return a flag ready to be evaluated, in the simplest form that does it justice."""
+    """Return a flag ready to be evaluated, in the simplest form that does it justice.
+
+    A flag that cannot be compiled is one that always fails, and says why in its `problems`: it
+    must not take others with it.
+    """
+    try:
+        return _compiled(flag)
+    except Exception as exc:  # noqa: BLE001  whatever it is, it concerns this flag alone
+        facts = _facts(flag, [f"it cannot be compiled: {exc!r}"])
+        return ConstantFlag(facts, on=flag.on, result=FAILED)
+
+
+def _compiled(flag: Flag) -> CompiledFlag:
     problems: list[str] = []
     rules = tuple(_rule(flag, index, rule, problems) for index, rule in enumerate(flag.rules))
     fallthrough = _outcome(

@@ -5,13 +5,11 @@ from typing import Any
 
 from flagkeep.evaluation.evaluator import CompiledFlag
 from flagkeep.evaluation.inputs import InputMissing, Inputs
-from flagkeep.evaluation.result import Result
+from flagkeep.evaluation.result import FAILED, Result
 from flagkeep.model.codec import encode_json
 from flagkeep.model.context import Context
-from flagkeep.model.detail import ErrorKind, Reason, error_reason
+from flagkeep.model.detail import Reason
 from flagkeep.model.values import copy_decoded
-
-_FAILED = Result(None, None, error_reason(ErrorKind.EXCEPTION))
 
 
 class FlagsState:
@@ -105,7 +103,7 @@ def evaluate_all(
         except InputMissing:
             raise
         except Exception:  # noqa: BLE001  promised: one flag never hides the others
-            evaluated.append((flag, _FAILED))
+            evaluated.append((flag, FAILED))
     return evaluated
 
 

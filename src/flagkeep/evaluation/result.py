@@ -64,4 +64,5 @@ class PrerequisiteResult:
         self.prerequisite_of = prerequisite_of
 
 
+FAILED: Final = Result(None, None, error_reason(ErrorKind.EXCEPTION))
 MALFORMED: Final = Result(None, None, error_reason(ErrorKind.MALFORMED_FLAG))

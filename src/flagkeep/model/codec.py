@@ -254,13 +254,13 @@ def _split_slowly(data: bytes) -> Envelope:
     _check_is_json(text)
     if not text.strip().startswith("{"):
         raise InvalidData("it must be an object with flags, segments or flagValues")
-    members = _members(text, "$")
+    members = members_of(text, "$")
     parts = []
     for name in ("flags", "segments", "flagValues"):
         part = members.get(name, "null")
         if part != "null" and not part.startswith("{"):
             raise InvalidData("it must be an object of items by key", f"$.{name}")
-        found = {} if part == "null" else _members(part, f"$.{name}")
+        found = {} if part == "null" else members_of(part, f"$.{name}")
         parts.append({key: one.encode("utf-8", "surrogatepass") for key, one in found.items()})
     return Envelope(*parts)
 
@@ -277,7 +277,7 @@ def _check_is_json(text: str) -> None:
         pass  # a number of too many digits; only its item will be refused
 
 
-def _members(text: str, path: str) -> dict[str, str]:
+def members_of(text: str, path: str) -> dict[str, str]:
     """Return the members of the object `text` as unopened text, by key."""
     members: dict[str, str] = {}
     position = _skip(text, _skip(text, 0) + 1)

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from flagkeep.errors import InvalidData, InvalidItem
-from flagkeep.model.codec import _members, encode_json
+from flagkeep.model.codec import encode_json, members_of
 from flagkeep.model.item import Kind
 
 _FLAG: Final[Mapping[str, bytes]] = {
@@ -75,7 +75,7 @@ def _cut(kind: Kind, key: str, data: bytes) -> dict[str, bytes]:
     if not text.lstrip().startswith("{"):
         raise InvalidItem(kind, key, "$", "it must be an object")
     try:
-        members = _members(text, "$")
+        members = members_of(text, "$")
     except InvalidData as exc:
         raise InvalidItem(kind, key, exc.path, exc.problem) from None
     return {name: one.encode("utf-8", "surrogatepass") for name, one in members.items()}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from flagkeep.errors import InvalidData
-from flagkeep.model.codec import _members, encode_json, parse_json
+from flagkeep.model.codec import encode_json, members_of, parse_json
 from flagkeep.model.item import SerializedItem
 from flagkeep.model.values import frozen_value
 
@@ -66,7 +66,7 @@ def with_version(item: SerializedItem, version: int) -> SerializedItem:
         parts["version"] = msgspec.Raw(b"%d" % version)
         data = msgspec.json.encode(parts)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        members = _members(item.data.decode("utf-8", "surrogatepass"), "$")
+        members = members_of(item.data.decode("utf-8", "surrogatepass"), "$")
         members["version"] = str(version)
         whole = b",".join(
             encode_json(name) + b":" + text.encode("utf-8", "surrogatepass")
