@@ -249,7 +249,7 @@ def flags(key: str) -> Objects:
 key_lists = st.lists(st.sampled_from(KEYS), max_size=2)
 segment_targets = fields({}, {"contextKind": kinds, "values": key_lists})
 segment_rules = fields(
-    {"clauses": mostly(st.lists(clauses(), min_size=1, max_size=2), st.just([]))},
+    {"clauses": st.lists(clauses(), max_size=1)},
     {"weight": weights, "bucketBy": attributes, "rolloutContextKind": kinds},
 )
 
@@ -298,7 +298,7 @@ def linked_flags(key: str) -> Objects:
         {
             "key": st.just(key),
             "version": st.just(1),
-            "on": mostly(st.just(value=True), st.just(value=False)),
+            "on": st.sampled_from([True, True, True, False]),
             "variations": st.just(["a", "b"]),
             "fallthrough": fields({"variation": mostly(st.just(0), st.just(1))}, {}),
             "prerequisites": st.lists(
@@ -314,5 +314,50 @@ def linked_flags(key: str) -> Objects:
                 max_size=3,
             ),
         },
-        {"offVariation": st.just(1)},
+        {"offVariation": st.sampled_from([0, 1])},
     )
+
+
+# --- one thing at a time -----------------------------------------------------------------------
+
+clauses_on_kinds = fields(
+    {
+        "attribute": st.sampled_from(["kind", "/kind", "key", "/key", "n", "name", "anonymous"]),
+        "op": st.sampled_from(["in", "in", "startsWith", "contains", "unheardOf"]),
+        "values": st.lists(st.sampled_from([*KINDS, "a", "b", True, False, 1]), max_size=3),
+    },
+    {"negate": st.booleans(), "contextKind": st.sampled_from(["", *KINDS])},
+)
+rollouts_by_attribute = fields(
+    {
+        "contextKind": st.sampled_from(["user", "org", ""]),
+        "bucketBy": st.sampled_from(["n", "/n", "name", "anonymous", "kind", "/deep/x", "gone"]),
+        "variations": st.just([{"variation": n, "weight": 8_333 * (n + 1)} for n in range(3)]),
+    },
+    {"seed": seeds, "kind": st.sampled_from(["rollout", "other"])},
+)
+bucketable_values = st.one_of(numbers, st.integers().map(float), texts, attribute_values)
+
+
+@st.composite
+def contexts_to_bucket(draw: st.DrawFn) -> Object:
+    """Draw contexts of one kind, with an attribute that a rollout may or may not go by."""
+    value = draw(bucketable_values)
+    kind = draw(st.sampled_from(["user", "org"]))
+    return {"kind": kind, "key": "a", "n": value, "deep": {"x": draw(bucketable_values)}}
+
+
+@st.composite
+def big_worlds(draw: st.DrawFn) -> World:
+    """Draw Big Segments only, with memberships."""
+    big = fields(
+        {
+            "version": st.just(1),
+            "unbounded": st.just(value=True),
+            "unboundedContextKind": st.sampled_from(["user", "org", "device", ""]),
+            "generation": mostly(st.just(1), st.none() | st.just(2)),
+        },
+        {"rules": st.just([{}]), "included": key_lists},
+    )
+    segments = {key: {**draw(big), "key": key} for key in SEGMENT_KEYS}
+    return World(segments=segments, memberships=draw(memberships))

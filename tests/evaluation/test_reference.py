@@ -67,6 +67,35 @@ def test_every_segment_equals_the_reference(
 
 
 @examples(200)
+@given(strategies.big_worlds(), st.lists(strategies.multi_contexts(), min_size=1))
+def test_every_big_segment_equals_the_reference(world: World, contexts: list[Object]) -> None:
+    clause = {"op": "segmentMatch", "values": ["s", "t", "u", "v"]}
+    flag = flag_with(rules=[{"clauses": [clause], "variation": 0}])
+    assert_world_agrees(dataclasses.replace(world, flags={"f": flag}), contexts)
+
+
+@examples(300)
+@given(strategies.clauses_on_kinds, contexts)
+def test_every_kind_equals_the_reference(clause: Object, contexts: list[Object]) -> None:
+    flag = flag_with(rules=[{"clauses": [clause], "variation": 0}])
+    assert_world_agrees(World({"f": flag}), contexts)
+
+
+@examples(300)
+@given(strategies.rollouts_by_attribute, strategies.contexts_to_bucket())
+def test_every_attribute_to_bucket_by_equals_the_reference(
+    rollout: Object, context: Object
+) -> None:
+    flag = flag_with(fallthrough={"rollout": rollout})
+    shares = [{"weight": 50_000, "bucketBy": rollout["bucketBy"]}]
+    shares[0]["rolloutContextKind"] = rollout["contextKind"]
+    segment = {"key": "s", "version": 1, "rules": shares}
+    clause = {"op": "segmentMatch", "values": ["s"]}
+    other = flag_with(key="g", rules=[{"clauses": [clause], "variation": 0}])
+    assert_world_agrees(World({"f": flag, "g": other}, {"s": segment}), [context])
+
+
+@examples(200)
 @given(st.lists(strategies.targets), st.lists(strategies.targets), contexts)
 def test_every_target_equals_the_reference(
     targets: list[Object], context_targets: list[Object], contexts: list[Object]
