@@ -414,7 +414,9 @@ class ContextBuilder:
     def set(self, attribute: str, value: Any) -> Self:
         """Set any attribute, None removes it; what `try_set` refuses is ignored and logged."""
         # Contexts are often built for a single evaluation: the common case makes no second call.
-        if type(value) in _PLAIN and type(attribute) is str and attribute not in _BUILT_IN_OR_EMPTY:
+        kind = type(value)
+        is_plain = kind is str or kind is bool or (kind is int and -(1 << 63) < value < 1 << 63)
+        if is_plain and type(attribute) is str and attribute not in _BUILT_IN_OR_EMPTY:
             self._attributes[attribute] = value
         elif not self.try_set(attribute, value):
             log.warning("attribute %r of a context is left out: its value is no use", attribute)
@@ -424,14 +426,14 @@ class ContextBuilder:
         """Set any attribute, None removes it.
 
         Returns:
-            False, and nothing changed, if `value` is not JSON (NaN, infinity, over 100 levels,
-            a type JSON does not have), of the wrong type for `kind`, `key`, `name` or
+            False, and nothing changed, if `value` is not JSON (NaN, infinity, over 100 levels or
+            640 digits, a type JSON does not have), of the wrong type for `kind`, `key`, `name` or
             `anonymous`, or if `attribute` is empty.
         """
-        if attribute in _BUILT_IN:
-            return self._try_set_built_in(attribute, value)
         if not isinstance(attribute, str) or not attribute:
             return False
+        if attribute in _BUILT_IN:
+            return self._try_set_built_in(attribute, value)
         if value is None:
             self._attributes.pop(attribute, None)
         elif type(value) in _PLAIN:

@@ -25,7 +25,7 @@ def copy_json(value: Any, depth: int = 0) -> Any:
             not a string, or over 100 levels (a value that contains itself included).
     """
     kind = type(value)
-    if kind in _SCALARS:
+    if kind in _SCALARS or (kind is int and -(1 << 63) < value < 1 << 63):
         return value
     if kind is list and _SCALARS.issuperset(map(type, value)):
         return value[:]
