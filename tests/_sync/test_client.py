@@ -234,6 +234,8 @@ def test_one_flag_that_fails_does_not_hide_the_others() -> None:
         state = client.all_flags(USER)
         assert state.value("good") == 1
         assert state.value("deep0") is None
+        # the last of the chain is not to blame for the length of it
+        assert client.variation("deep599", USER, None) is False
 
 
 # --- where data comes from ---------------------------------------------------------------------

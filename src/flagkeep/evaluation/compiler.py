@@ -44,6 +44,8 @@ def compile_flag(flag: Flag) -> CompiledFlag:
     """
     try:
         return _compiled(flag)
+    except RecursionError:  # the caller was deep in other flags already: this one is not to blame
+        raise
     except Exception as exc:  # noqa: BLE001  whatever it is, it concerns this flag alone
         facts = _facts(flag, [f"it cannot be compiled: {exc!r}"])
         return ConstantFlag(facts, on=flag.on, result=FAILED)
