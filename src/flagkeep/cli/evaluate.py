@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -111,7 +112,7 @@ def _as_object(answer: Answer, default: Any) -> dict[str, Any]:
 
 
 def _table(answers: Sequence[Answer], default: Any, *, detail: bool) -> Table:
-    table = Table(header_style="bold")
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("Flag", "Context", "Value"):
         table.add_column(name, overflow="fold")
     if detail:

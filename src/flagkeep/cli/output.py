@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any, Final, TextIO
 
 from rich.console import Console, RenderableType
@@ -28,8 +29,7 @@ def emit(*parts: RenderableType) -> None:
     with console.capture() as captured:
         for part in parts:
             console.print(part)
-    lines = captured.get().splitlines()
-    stream.write("".join(f"{line.rstrip()}\n" for line in lines))
+    _write_lines(stream, (line.rstrip() for line in captured.get().removesuffix("\n").split("\n")))
 
 
 def emit_json(document: Any) -> None:
@@ -39,12 +39,18 @@ def emit_json(document: Any) -> None:
         text.encode()
     except UnicodeEncodeError:  # lone surrogates
         text = json.dumps(document, indent=2)
-    sys.stdout.write(f"{text}\n")
+    _write_lines(sys.stdout, text.split("\n"))
 
 
 def complain(problem: str) -> None:
     """Print one line to stderr."""
     sys.stderr.write(f"flagkeep: {in_one_line(problem)}\n")
+
+
+def _write_lines(stream: TextIO, lines: Iterable[str]) -> None:
+    # Line by line: with PYTHONUNBUFFERED a long text that is written in one piece is cut off where
+    # the reader stops, and nobody is told.
+    stream.writelines(f"{line}\n" for line in lines)
 
 
 def _takes_everything(stream: TextIO) -> bool:
