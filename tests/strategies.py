@@ -294,27 +294,20 @@ def worlds(draw: st.DrawFn, *, of_flags: Callable[[str], Objects] | None = flags
 
 def linked_flags(key: str) -> Objects:
     """Build flags with prerequisites and little else."""
+    later = FLAG_KEYS[FLAG_KEYS.index(key) + 1 :] or ["missing"]
+    required = mostly(st.sampled_from(later), st.sampled_from(FLAG_KEYS))
+    one = fields({"key": required, "variation": mostly(st.just(0), st.sampled_from([1, 9]))}, {})
     return fields(
         {
             "key": st.just(key),
             "version": st.just(1),
             "on": st.sampled_from([True, True, True, False]),
             "variations": st.just(["a", "b"]),
+            "offVariation": st.sampled_from([0, 0, 1, 9, None]),
             "fallthrough": fields({"variation": mostly(st.just(0), st.just(1))}, {}),
-            "prerequisites": st.lists(
-                fields(
-                    {
-                        "key": mostly(
-                            st.sampled_from(FLAG_KEYS[FLAG_KEYS.index(key) + 1 :] or ["missing"]),
-                            st.sampled_from(FLAG_KEYS),
-                        )
-                    },
-                    {"variation": mostly(st.just(0), st.just(1))},
-                ),
-                max_size=3,
-            ),
+            "prerequisites": st.lists(one, max_size=3),
         },
-        {"offVariation": st.sampled_from([0, 1])},
+        {},
     )
 
 
