@@ -63,6 +63,7 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
 
 @pytest.mark.extras
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a single process there")
+@pytest.mark.timeout(30)  # opening the pipe waits for the command to open it too
 def test_an_interruption_is_one_line(flags_file: Path) -> None:
     # The command says that it waits by opening the pipe that it is given as a file.
     pipe = flags_file.with_name("pipe")
