@@ -315,6 +315,14 @@ def test_a_share_by_a_kind_that_is_not_there_lets_nobody_in() -> None:
     assert share.bucket.note == "the context has no kind 'org'"
 
 
+def test_a_share_by_an_invalid_reference_ends_the_evaluation() -> None:
+    rules = [{"clauses": [], "weight": 1, "rolloutContextKind": "user", "bucketBy": "/"}]
+    flag = explained(a_flag(rules=[rule(in_segment("s"))]), segments={"s": a_segment(rules=rules)})
+    problem = "the attribute reference '/' is invalid: it is only a slash"
+    assert the_segment(flag).problem == problem
+    assert flag.problem == f"rule 0: segment 's': {problem}"
+
+
 @pytest.mark.parametrize(
     ("members", "memberships", "problem", "status"),
     [

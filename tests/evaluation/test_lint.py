@@ -134,6 +134,16 @@ def test_a_good_environment_has_no_findings() -> None:
         ),
         ({"prerequisites": [{"key": "g", "variation": 0}]}, "$.prerequisites[0].key", "error"),
         (
+            {"rules": [rule(clause(op="segmentMatch", values=[5, "s"]))]},
+            "$.rules[0].clauses[0].values[0]",
+            "warning",
+        ),
+        (
+            {"contextTargets": [{"contextKind": "a b", "values": [], "variation": 0}]},
+            "$.contextTargets[0].contextKind",
+            "warning",
+        ),
+        (
             {"prerequisites": [{"key": "uses", "variation": 9}]},
             "$.prerequisites[0].variation",
             "error",
@@ -184,6 +194,11 @@ def test_a_rollout_with_one_flaw_has_one_finding(rollout: Object, path: str, sev
     [
         ({"unbounded": True}, "$.generation", "error"),
         ({"unbounded": True, "generation": 1, "included": ["a"]}, "$.included", "warning"),
+        (
+            {"unbounded": True, "generation": 1, "excludedContexts": [{"values": ["a"]}]},
+            "$.excludedContexts",
+            "warning",
+        ),
         ({"included": ["a"], "excluded": ["b", "a"]}, "$.excluded[1]", "warning"),
         (
             {

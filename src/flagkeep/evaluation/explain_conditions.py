@@ -171,10 +171,11 @@ def _by_list(segment: Segment, case: Case) -> tuple[str, str] | None:
     contexts: list[SegmentTarget] = getattr(segment, f"{name}_contexts")
     entries = {name: SegmentTarget(values=users)}
     entries |= {f"{name}Contexts[{index}]": entry for index, entry in enumerate(contexts)}
-    for entry_name, entry in entries.items():
-        if _has(Segment(key=segment.key, version=0, included_contexts=[entry]), case):
-            return name, entry_name
-    return name, ""
+    alone = (
+        (entry_name, Segment(key=segment.key, version=0, included_contexts=[entry]))
+        for entry_name, entry in entries.items()
+    )
+    return name, next(entry_name for entry_name, asked in alone if _has(asked, case))
 
 
 def _has(segment: Segment, case: Case) -> bool:
