@@ -36,6 +36,7 @@ class Assembly:
     Attributes:
         client: the core's client. It has begun its work.
         has_store: whether it has a persistent store.
+        policy: in force for that store.
 
     Args:
         config: the settings.
@@ -47,7 +48,7 @@ class Assembly:
         self._memory = _memory_of(config)
         self._source = None if config.offline else self._make_source()
         self.has_store = self._store is not None
-        policy = _policy.current() or StorePolicy.from_environment()
+        self.policy = _policy.current() or StorePolicy.from_environment()
         self.client = Client(
             CoreConfig(
                 sdk_key=config.sdk_key,
@@ -55,8 +56,8 @@ class Assembly:
                 daemon=config.use_ldd and self._source is None and self.has_store,
                 offline=config.offline,
                 defaults=config._defaults,
-                cache=self._cache(policy),
-                store_policy=policy,
+                cache=self._cache(),
+                store_policy=self.policy,
             ),
             store=self._store,
         )
@@ -112,9 +113,9 @@ class Assembly:
             return StoreSource(self._memory, None, is_complete=self._config.use_ldd)
         return None
 
-    def _cache(self, policy: StorePolicy) -> CachePolicy:
+    def _cache(self) -> CachePolicy:
         """Ask at every evaluation what has a cache of its own, or cannot tell of changes."""
-        is_asked = isinstance(self._store, ForeignStore) or not policy.prefetch
+        is_asked = isinstance(self._store, ForeignStore) or not self.policy.prefetch
         return CachePolicy.off() if is_asked else CachePolicy()
 
     def _wait(self, seconds: float) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 from flagkeep import hooks
 from flagkeep._sync.client import Client
 from flagkeep.ldclient._update_sink import as_official
-from flagkeep.ldclient.context import Context
 from flagkeep.ldclient.interfaces import (
     BigSegmentStoreStatus,
     BigSegmentStoreStatusProvider,
@@ -22,6 +21,7 @@ from flagkeep.ldclient.interfaces import (
     FlagTracker,
     FlagValueChange,
 )
+from flagkeep.model import context as core
 from flagkeep.model.status import SourceStatus, StoreStatus
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class FlagChanges(FlagTracker):
         self._listeners.remove(listener)
 
     def add_flag_value_change_listener(
-        self, key: str, context: Context, listener: Callable[[FlagValueChange], Any]
+        self, key: str, context: core.Context, listener: Callable[[FlagValueChange], Any]
     ) -> Callable[[FlagChange], Any]:
         """Call `listener` when the value of one flag changes for one context.
 

@@ -126,7 +126,7 @@ class LDClient:
 
     # --- evaluation ----------------------------------------------------------------------------
 
-    def variation(self, key: str, context: Context, default: Any) -> Any:
+    def variation(self, key: str, context: core.Context, default: Any) -> Any:
         """Return the value of a flag for a context.
 
         Args:
@@ -139,14 +139,14 @@ class LDClient:
             context = _accepted(context)
         return self._variation(key, context, default)
 
-    def variation_detail(self, key: str, context: Context, default: Any) -> EvaluationDetail:
+    def variation_detail(self, key: str, context: core.Context, default: Any) -> EvaluationDetail:
         """Return the value of a flag with its index and the reason."""
         if type(context) is not Context:
             context = _accepted(context)
         detail = self._detail(key, context, default)
         return EvaluationDetail(detail.value, detail.index, detail.reason.to_dict())
 
-    def all_flags_state(self, context: Context, **kwargs: Any) -> FeatureFlagsState:
+    def all_flags_state(self, context: core.Context, **kwargs: Any) -> FeatureFlagsState:
         """Return the values of all flags for a context.
 
         Args:
@@ -167,7 +167,7 @@ class LDClient:
         )
         return FeatureFlagsState._of(state)
 
-    def secure_mode_hash(self, context: Context) -> str:
+    def secure_mode_hash(self, context: core.Context) -> str:
         """Return the hash that shows a client-side SDK's server that this context is allowed.
 
         An invalid context gives `""`.
@@ -205,7 +205,7 @@ class LDClient:
     # --- not part of this release --------------------------------------------------------------
 
     def track(
-        self, event_name: str, context: Context, data: Any = None, metric_value: Any = None
+        self, event_name: str, context: core.Context, data: Any = None, metric_value: Any = None
     ) -> None:
         """Send an event of the application. Without `send_events` it does nothing."""
         del event_name, context, data, metric_value
@@ -216,7 +216,7 @@ class LDClient:
         del tracker
         _unbuilt.method_needs_events(self._config, "LDClient.track_migration_op")
 
-    def identify(self, context: Context) -> None:
+    def identify(self, context: core.Context) -> None:
         """Send what is known of a context. Without `send_events` it does nothing."""
         del context
         _unbuilt.method_needs_events(self._config, "LDClient.identify")
@@ -225,7 +225,7 @@ class LDClient:
         """Deliver waiting events soon. Without `send_events` it does nothing."""
         _unbuilt.method_needs_events(self._config, "LDClient.flush")
 
-    def migration_variation(self, key: str, context: Context, default_stage: Any) -> Never:
+    def migration_variation(self, key: str, context: core.Context, default_stage: Any) -> Never:
         """Return the stage of a migration and what measures it."""
         del key, context, default_stage
         raise NotBuiltYet("LDClient.migration_variation")

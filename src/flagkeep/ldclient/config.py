@@ -91,6 +91,26 @@ class DataSourceBuilderConfig(Protocol):
     """What a builder of the second data system needs to know of the configuration."""
 
     @property
+    def sdk_key(self) -> str:
+        """Names the environment."""
+        ...
+
+    @property
+    def application(self) -> dict[str, str]:
+        """`id` and `version` of the application."""
+        ...
+
+    @property
+    def wrapper_name(self) -> str | None:
+        """A library around the SDK."""
+        ...
+
+    @property
+    def wrapper_version(self) -> str | None:
+        """The version of that library."""
+        ...
+
+    @property
     def base_uri(self) -> str:
         """Where polling requests go."""
         ...

@@ -4,7 +4,8 @@
 """
 
 import json
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Self, cast
 
 from flagkeep.model import context as core
 
@@ -15,6 +16,11 @@ class Context(core.Context, frozen=True, eq=False, dict=True):
     Make one with `create`, `builder`, `create_multi`, `multi_builder` or `from_dict`. Bad data
     gives an invalid context, which says why in `error`; nothing raises for it.
     """
+
+    @classmethod
+    def from_dict(cls, props: Mapping[str, Any] | None) -> Self:
+        """Read the JSON form, parsed; a dict without a kind gives an invalid context."""
+        return super().from_dict(props)
 
     @classmethod
     def builder(cls, key: str) -> "ContextBuilder":

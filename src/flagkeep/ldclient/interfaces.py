@@ -108,6 +108,7 @@ class FeatureStoreCore(ABC):
 class ReadOnlyStore(Protocol):
     """The part of a feature store that reads."""
 
+    @abstractmethod
     def get(
         self,
         kind: VersionedDataKind,
@@ -117,6 +118,7 @@ class ReadOnlyStore(Protocol):
         """Return `callback(item)`; the item is None if it is not there or was deleted."""
         ...
 
+    @abstractmethod
     def all(
         self, kind: VersionedDataKind, callback: Callable[[Any], Any] = lambda items: items
     ) -> Any:
@@ -124,6 +126,7 @@ class ReadOnlyStore(Protocol):
         ...
 
     @property
+    @abstractmethod
     def initialized(self) -> bool:
         """Whether the store ever received a full set."""
         ...
