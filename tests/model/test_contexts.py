@@ -496,3 +496,18 @@ def test_the_secure_mode_hash_is_of_the_fully_qualified_key(
 ) -> None:
     message = context.fully_qualified_key.encode()
     assert hmac.new(b"sdk-key", message, "sha256").hexdigest() == expected
+
+
+@pytest.mark.parametrize("name", ["", "_meta", 3, None, [], {}])
+def test_a_name_that_no_attribute_can_have_is_refused(name: Any) -> None:
+    builder = Context.builder("a")
+    assert builder.try_set(name, {"x": 1}) is False
+    context = builder.build()
+    assert Context.from_dict(context.to_dict()) == context == Context.create("a")
+    assert context.get(name) is None
+
+
+@pytest.mark.parametrize("name", ["", "_meta", 3, None])
+def test_a_custom_attribute_of_a_user_with_such_a_name_is_left_out(name: Any) -> None:
+    context = Context.from_user({"key": "a", "custom": {name: 1, "ok": 2}})
+    assert context.to_dict() == {"kind": "user", "key": "a", "ok": 2}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from flagkeep.model.context import Context
 from flagkeep.model.values import NotJson, copy_decoded, copy_json, frozen_value, is_too_deep
 from tests import strategies
 from tests.evaluation.profiles import examples
@@ -122,3 +123,12 @@ def test_frozen_values_are_equal_exactly_if_the_values_are(left: Any, right: Any
 )
 def test_types_stay_apart(left: Any, right: Any, *, same: bool) -> None:
     assert (frozen_value(left) == frozen_value(right)) is same
+
+
+def test_lists_that_contain_each_other_many_times_over_are_refused_in_bounded_time() -> None:
+    doubled: list[object] = [1, "x", {}]
+    for _ in range(60):
+        doubled = [doubled, doubled]
+    with pytest.raises(NotJson, match="more than 1000000 values"):
+        copy_json(doubled)
+    assert not Context.builder("a").try_set("x", doubled)

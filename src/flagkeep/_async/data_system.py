@@ -67,7 +67,7 @@ class AsyncDataSystem:
         self._lost_touch: float | None = None
         self.settled = runtime.Event()
         self.listeners = AsyncListeners(self._work)
-        self._environment = AsyncEnvironment(self._swapped)
+        self._environment = AsyncEnvironment(self._swapped, fetches=source is None)
         self.health: AsyncStoreHealth | None = None
         self._reader: AsyncStoreReader | None = None
         self._writer: AsyncStoreWriter | None = None

@@ -67,7 +67,7 @@ class DataSystem:
         self._lost_touch: float | None = None
         self.settled = runtime.Event()
         self.listeners = Listeners(self._work)
-        self._environment = Environment(self._swapped)
+        self._environment = Environment(self._swapped, fetches=source is None)
         self.health: StoreHealth | None = None
         self._reader: StoreReader | None = None
         self._writer: StoreWriter | None = None

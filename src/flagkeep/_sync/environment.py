@@ -21,13 +21,17 @@ class Environment:
     Attributes:
         data: every item, as received.
         catalog: the same, ready for evaluation.
+
+    Args:
+        swapped: told of each new state: before, after, and the items that differ.
+        fetches: whether an evaluation may ask a store for what is not here yet.
     """
 
-    def __init__(self, swapped: SwapListener) -> None:
+    def __init__(self, swapped: SwapListener, *, fetches: bool) -> None:
         self._guard = runtime.Guard()
         self._swapped = swapped
         self.data = DataSet()
-        self.catalog = Catalog({}, {}, complete=False)
+        self.catalog = Catalog({}, {}, complete=not fetches)
 
     def replace(self, changes: ChangeSet) -> DataSet:
         """Take a full set as the whole truth; returns the state after it."""

@@ -126,7 +126,8 @@ def _bucket(
     name = by or "key"
     attribute = attribute_of(name, given_kind)
     member = context.individual(kind)
-    found, place, note = None, 0.0, ""
+    found, note = None, ""
+    place: float | None = 0.0
     if attribute.error is not None:
         place, note = None, _reference_problem(given_kind, by)
     elif member is None:

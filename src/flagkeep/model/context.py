@@ -21,8 +21,8 @@ log = logging.getLogger("flagkeep.context")
 
 _KIND_CHARACTERS: Final = frozenset(ascii_letters + digits + "._-")
 _BUILT_IN: Final = frozenset({"kind", "key", "name", "anonymous"})
-_BUILT_IN_OR_EMPTY: Final = _BUILT_IN | {""}
-_BUILT_IN_OR_META: Final = _BUILT_IN | {"_meta"}
+_RESERVED: Final = _BUILT_IN | {"_meta", ""}
+"""Names that no attribute of the application can have."""
 _USER_TEXTS: Final = ("name", "firstName", "lastName", "email", "country", "avatar", "ip")
 _PLAIN: Final = frozenset({str, bool})
 
@@ -136,9 +136,11 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         custom = user.get("custom")
         if not isinstance(custom, Mapping | None):
             return cls._invalid("'custom' of a user must be an object")
-        reserved = {*_BUILT_IN, *_USER_TEXTS}
+        reserved = {*_RESERVED, *_USER_TEXTS}
         attributes |= {
-            name: value for name, value in (custom or {}).items() if name not in reserved
+            name: value
+            for name, value in (custom or {}).items()
+            if isinstance(name, str) and name not in reserved
         }
         private = _private_names(user.get("privateAttributeNames"))
         if private is None:
@@ -199,7 +201,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
 
     def get(self, attribute: str) -> Any:
         """Return an attribute by its plain name, None if absent; lists and objects as copies."""
-        value = self.lookup.get(attribute)
+        value = self.lookup.get(attribute) if isinstance(attribute, str) else None
         return value if type(value) in _PLAIN else copy_json(value)
 
     def __getitem__(self, attribute: str) -> Any:
@@ -328,7 +330,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         for name, value in data.items():
             if not isinstance(name, str) or not name:
                 return cls._invalid("the name of an attribute must be a string that is not empty")
-            if name not in _BUILT_IN_OR_META:
+            if name not in _RESERVED:
                 attributes[name] = value
         full_name, anonymous = data.get("name"), data.get("anonymous", False)
         if not isinstance(full_name, str | None):
@@ -416,7 +418,7 @@ class ContextBuilder:
         # Contexts are often built for a single evaluation: the common case makes no second call.
         kind = type(value)
         is_plain = kind is str or kind is bool or (kind is int and -(1 << 63) < value < 1 << 63)
-        if is_plain and type(attribute) is str and attribute not in _BUILT_IN_OR_EMPTY:
+        if is_plain and type(attribute) is str and attribute not in _RESERVED:
             self._attributes[attribute] = value
         elif not self.try_set(attribute, value):
             log.warning("attribute %r of a context is left out: its value is no use", attribute)
@@ -428,12 +430,12 @@ class ContextBuilder:
         Returns:
             False, and nothing changed, if `value` is not JSON (NaN, infinity, over 100 levels or
             640 digits, a type JSON does not have), of the wrong type for `kind`, `key`, `name` or
-            `anonymous`, or if `attribute` is empty.
+            `anonymous`, or if `attribute` is `""` or `_meta`.
         """
-        if not isinstance(attribute, str) or not attribute:
+        if not isinstance(attribute, str):
             return False
-        if attribute in _BUILT_IN:
-            return self._try_set_built_in(attribute, value)
+        if attribute in _RESERVED:
+            return self._try_set_reserved(attribute, value)
         if value is None:
             self._attributes.pop(attribute, None)
         elif type(value) in _PLAIN:
@@ -461,7 +463,7 @@ class ContextBuilder:
             private=self._private,
         )
 
-    def _try_set_built_in(self, attribute: str, value: object) -> bool:
+    def _try_set_reserved(self, attribute: str, value: object) -> bool:
         if attribute == "anonymous":
             if not isinstance(value, bool):
                 return False
@@ -474,8 +476,10 @@ class ContextBuilder:
             self._name = str.__str__(value)
         elif attribute == "key":
             self._key = value
-        else:
+        elif attribute == "kind":
             self._kind = value
+        else:
+            return False
         return True
 
 

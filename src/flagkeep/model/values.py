@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 MAX_DEPTH: Final = 100
+MAX_VALUES: Final = 1_000_000
 _CONTAINERS: Final = frozenset({list, dict})
 _SCALARS: Final = frozenset({str, bool, type(None)})
 # Whole numbers of more digits cannot be printed under every setting that Python allows.
@@ -15,24 +16,29 @@ class NotJson(ValueError):
     """A value has no JSON form; the message says why."""
 
 
-def copy_json(value: Any, depth: int = 0) -> Any:
+def copy_json(value: Any) -> Any:
     """Return a deep copy in plain types: str, int, float, bool, None, list, dict.
 
     Subclasses become what they are based on; tuples become lists.
 
     Raises:
         NotJson: NaN, infinity, a whole number of over 640 digits, another type, a key that is
-            not a string, or over 100 levels (a value that contains itself included).
+            not a string, over 100 levels (a value that contains itself included), or over a
+            million values in all (lists that contain each other many times over included).
     """
+    return _copied(value, 0, [MAX_VALUES])
+
+
+def _copied(value: Any, depth: int, room: list[int]) -> Any:
     kind = type(value)
     if kind in _SCALARS or (kind is int and -(1 << 63) < value < 1 << 63):
         return value
     if kind is list and _SCALARS.issuperset(map(type, value)):
         return value[:]
-    return _copy_of_other(value, depth)
+    return _copy_of_other(value, depth, room)
 
 
-def _copy_of_other(value: Any, depth: int) -> Any:
+def _copy_of_other(value: Any, depth: int, room: list[int]) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise NotJson(f"{value} is not a JSON number")
@@ -45,10 +51,14 @@ def _copy_of_other(value: Any, depth: int) -> Any:
         return int(value)
     if depth >= MAX_DEPTH:
         raise NotJson(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
-    if isinstance(value, (list, tuple)):  # a tuple of types: a union would be made at every call
-        return [copy_json(one, depth + 1) for one in value]
-    if isinstance(value, Mapping):
-        return {_name(name): copy_json(one, depth + 1) for name, one in value.items()}
+    # a tuple of types: a union would be made at every call
+    if isinstance(value, (list, tuple, Mapping)):
+        room[0] -= len(value)
+        if room[0] < 0:
+            raise NotJson(f"it holds more than {MAX_VALUES} values")
+        if isinstance(value, Mapping):
+            return {_name(name): _copied(one, depth + 1, room) for name, one in value.items()}
+        return [_copied(one, depth + 1, room) for one in value]
     raise NotJson(f"{type(value).__name__} is not a JSON type")
 
 
