@@ -35,7 +35,7 @@ lint:  ## ruff, formatting, twins in step
 
 types:  ## mypy, strict
 	@sh tools/setup.sh dev
-	@$(PYTHON) -m mypy src tests tools
+	@$(PYTHON) -m mypy src tests tools benchmarks
 
 arrows:  ## who may import whom
 	@sh tools/setup.sh dev
