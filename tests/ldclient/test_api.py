@@ -60,3 +60,21 @@ def test_config_takes_34_settings_by_position() -> None:
     (names,) = [API["ldclient.config"]["Config"]["__init__"]]
     assert names.count(",") == 33
     assert "*" not in names
+
+
+def test_a_star_import_gives_what_the_official_one_gives() -> None:
+    names = "import flagkeep.ldclient; flagkeep.ldclient.install()\nfrom ldclient import *\n"
+    found = run(names + "print(*sorted(set(dir()) - {'flagkeep'}))").split()
+    assert [name for name in found if not name.startswith("__")] == [
+        "Config",
+        "Context",
+        "ContextBuilder",
+        "ContextMultiBuilder",
+        "LDClient",
+        "client",
+        "context",
+        "evaluation",
+        "integrations",
+        "interfaces",
+        "migrations",
+    ]

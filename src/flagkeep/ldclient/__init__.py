@@ -8,23 +8,26 @@ knows none of them.
 import logging
 from typing import TYPE_CHECKING, Final
 
-from flagkeep.ldclient import (
-    client,
-    config,
-    context,
-    evaluation,
-    integrations,
-    interfaces,
-    migrations,
-)
-from flagkeep.ldclient._install import install
+from flagkeep.ldclient import client as client
+from flagkeep.ldclient import config as config
+from flagkeep.ldclient import context as context
+from flagkeep.ldclient import evaluation as evaluation
+from flagkeep.ldclient import integrations as integrations
+from flagkeep.ldclient import interfaces as interfaces
+from flagkeep.ldclient import migrations as migrations
+from flagkeep.ldclient._install import install as install
 from flagkeep.ldclient._later import later
 from flagkeep.ldclient._singleton import Singleton
-from flagkeep.ldclient.client import LDClient
-from flagkeep.ldclient.config import Config
-from flagkeep.ldclient.context import Context, ContextBuilder, ContextMultiBuilder
-from flagkeep.ldclient.migrations import ExecutionOrder, Operation, Origin, Stage
-from flagkeep.ldclient.version import VERSION
+from flagkeep.ldclient.client import LDClient as LDClient
+from flagkeep.ldclient.config import Config as Config
+from flagkeep.ldclient.context import Context as Context
+from flagkeep.ldclient.context import ContextBuilder as ContextBuilder
+from flagkeep.ldclient.context import ContextMultiBuilder as ContextMultiBuilder
+from flagkeep.ldclient.migrations import ExecutionOrder as ExecutionOrder
+from flagkeep.ldclient.migrations import Operation as Operation
+from flagkeep.ldclient.migrations import Origin as Origin
+from flagkeep.ldclient.migrations import Stage as Stage
+from flagkeep.ldclient.version import VERSION as VERSION
 
 if not TYPE_CHECKING:  # so that checkers know these names are missing
     __getattr__ = later(
@@ -34,29 +37,19 @@ if not TYPE_CHECKING:  # so that checkers know these names are missing
         " OperationResult Result",
     )
 
+# What `from ldclient import *` gives is what the official SDK gives, without `Result`.
 __all__ = [
-    "VERSION",
     "Config",
     "Context",
     "ContextBuilder",
     "ContextMultiBuilder",
-    "ExecutionOrder",
     "LDClient",
-    "Operation",
-    "Origin",
-    "Stage",
     "client",
-    "config",
     "context",
     "evaluation",
-    "get",
-    "install",
     "integrations",
     "interfaces",
-    "log",
     "migrations",
-    "set_config",
-    "start_wait",
 ]
 
 __version__: Final = VERSION
