@@ -69,9 +69,14 @@ class AsyncStoreWriter:
                 self._waiting.popleft()
         self._health.note_stale(is_stale=False)
         self.idle.set()
+        if self._waiting:  # added since; its own job is on the way
+            self.idle.clear()
 
     def _start_over(self) -> None:
-        """Put all of memory in the place of what waits."""
-        data = self._environment.data
+        """Put all of memory in the place of what waits.
+
+        The source may add to it meanwhile: what it adds is in memory before, and comes after.
+        """
         self._waiting.clear()
-        self._waiting.append(ChangeSet(full=True, flags=data.flags, segments=data.segments))
+        data = self._environment.data
+        self._waiting.appendleft(ChangeSet(full=True, flags=data.flags, segments=data.segments))
