@@ -97,6 +97,8 @@ class Assembly:
     def leave_to_parent(self) -> None:
         """Forget, in a forked child, everything that works for the parent only."""
         self._memory._after_fork()
+        if isinstance(self._source, StoreSource):
+            self._source.stop()  # its thread is not here, and nobody may wait for it
         if self.has_store and not isinstance(self._store, ForeignStore):
             forget_parent(self._config.feature_store)
 
