@@ -10,34 +10,38 @@ from tests._sync.hand_source import HandSource, environment, flag
 USER = Context.create("user-key")
 
 
-def own_threads() -> list[str]:
-    return sorted(
-        thread.name for thread in threading.enumerate() if thread.name.startswith("flagkeep")
-    )
+class Newcomers:
+    """The threads that were not there before: other tests may have left some."""
+
+    def __init__(self) -> None:
+        self._before = set(threading.enumerate())
+
+    def names(self) -> list[str]:
+        return sorted(thread.name for thread in threading.enumerate() if thread not in self._before)
 
 
 def test_a_client_has_two_threads_and_none_after_close(tmp_path: Path) -> None:
-    before = own_threads()
+    newcomers = Newcomers()
     file = tmp_path / "flags.json"
     file.write_text('{"flagValues": {"f": 1}}')
     store = SQLiteStore(tmp_path / "flags.db")
     with Client(Config(source=FileSource(file)), store=store) as client:
         assert client.wait_until_ready()
-        assert own_threads() == [*before, "flagkeep-feed", "flagkeep-work"]
-    assert own_threads() == before
+        assert newcomers.names() == ["flagkeep-feed", "flagkeep-work"]
+    assert newcomers.names() == []
 
 
 def test_a_reader_has_one_thread(tmp_path: Path) -> None:
-    before = own_threads()
+    newcomers = Newcomers()
     with Client(Config(daemon=True), store=SQLiteStore(tmp_path / "flags.db")):
-        assert own_threads() == [*before, "flagkeep-work"]
-    assert own_threads() == before
+        assert newcomers.names() == ["flagkeep-work"]
+    assert newcomers.names() == []
 
 
 def test_an_offline_client_has_no_thread() -> None:
-    before = own_threads()
+    newcomers = Newcomers()
     with Client(Config(offline=True)):
-        assert own_threads() == before
+        assert newcomers.names() == []
 
 
 def test_a_listener_that_never_returns_holds_up_neither_data_nor_close() -> None:
