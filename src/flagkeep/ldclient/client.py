@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Never, Self
+from typing import Any, Final, Never, Self
 
 from flagkeep.errors import ConfigError, NotBuiltYet
 from flagkeep.ldclient import _unbuilt
@@ -35,7 +35,8 @@ __all__ = ["Config", "LDClient"]
 
 log = logging.getLogger("ldclient.util")
 
-LONG_WAIT = 60
+LONG_WAIT: Final = 60
+_CONTEXTS: Final = (Context, core.Context)  # looked up in this order, at every evaluation
 
 
 class LDClient:
@@ -135,13 +136,13 @@ class LDClient:
             default: returned where there is no value: no such flag, no data, invalid context, a
                 flag that is off and says nothing else, or any failure.
         """
-        if type(context) is not Context:
+        if type(context) not in _CONTEXTS:
             context = _accepted(context)
         return self._variation(key, context, default)
 
     def variation_detail(self, key: str, context: core.Context, default: Any) -> EvaluationDetail:
         """Return the value of a flag with its index and the reason."""
-        if type(context) is not Context:
+        if type(context) not in _CONTEXTS:
             context = _accepted(context)
         detail = self._detail(key, context, default)
         return EvaluationDetail(detail.value, detail.index, detail.reason.to_dict())
@@ -155,7 +156,7 @@ class LDClient:
                 `with_reasons`: also say why; `details_only_for_tracked_flags`: leave out what
                 nobody needs who sends no events. Others are ignored.
         """
-        if type(context) is not Context:
+        if type(context) not in _CONTEXTS:
             context = _accepted(context)
         state = self._assembly.client.all_flags(
             context,
@@ -172,7 +173,7 @@ class LDClient:
 
         An invalid context gives `""`.
         """
-        if type(context) is not Context:
+        if type(context) not in _CONTEXTS:
             context = _accepted(context)
         if not isinstance(context, core.Context) or not context.valid:
             log.warning("secure_mode_hash was asked for an invalid context: %s", _why(context))
