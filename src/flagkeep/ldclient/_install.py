@@ -5,7 +5,6 @@ functions then call themselves `ldclient…`, which is what pickles and messages
 """
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import pkgutil
 import sys
@@ -67,7 +66,7 @@ def _call_yourselves(module: ModuleType, name: str) -> None:
             thing.__module__ = name
 
 
-class _PrivateModules(importlib.abc.MetaPathFinder):
+class _PrivateModules:
     """Says why `ldclient.impl` cannot be imported, instead of that it is not there."""
 
     @classmethod
