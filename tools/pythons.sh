@@ -25,7 +25,11 @@ if v[0] == 3 and v[1] >= 11 and v[3] == "final":
 list_candidates() {
     {
         printf '%s\n' "$PATH" | tr ':' '\n'
-        for root in "${PYENV_ROOT-}" "${HOME-}/.pyenv"; do
+        {
+            printf '%s\n' "${PYENV_ROOT-}" "${HOME-}/.pyenv"
+            # its shims on the PATH tell where it is, whatever HOME says
+            printf '%s\n' "$PATH" | tr ':' '\n' | sed -n 's,/shims/*$,,p'
+        } | while IFS= read -r root; do
             for folder in "$root"/versions/*/bin; do
                 [ -d "$folder" ] && printf '%s\n' "$folder"
             done

@@ -7,6 +7,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from flagkeep.ldclient import Config, Context, LDClient, Stage
 from flagkeep.ldclient.integrations.test_data import TestData
 from flagkeep.ldclient.interfaces import DataSourceState
 from flagkeep.ldclient.versioned_data_kind import FEATURES
+from flagkeep.stores import SQLiteStore
 from tests.ldclient.sources import USER, environment, flag, quiet
 from tests.ldclient.test_config import SomeHook
 
@@ -299,6 +301,14 @@ def test_what_is_merely_on_by_default_is_announced_in_one_warning(
     (warning,) = warnings_of(caplog)
     assert "the connection to LaunchDarkly: the client serves what its feature store" in warning
     assert "analytics events: none are sent" in warning
+
+
+def test_the_one_warning_stays_one_with_a_store(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    LDClient(Config("k", feature_store=SQLiteStore(tmp_path / "flags.db")), start_wait=0).close()
+    (warning,) = warnings_of(caplog)
+    assert "the client serves what its feature store holds" in warning
 
 
 def test_only_what_is_missing_is_announced(

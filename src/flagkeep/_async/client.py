@@ -86,10 +86,7 @@ class AsyncClient:
             publish=self._take,
         )
         if config.source is None and not (config.daemon or config.offline):
-            log.warning(
-                "this release has no upstream connection yet: the client serves what its store"
-                " holds; daemon=True says that this is meant"
-            )
+            self._announce_no_upstream()
         if runtime.can_spawn():
             self._start()
 
@@ -294,6 +291,13 @@ class AsyncClient:
     def _start(self) -> None:
         if not self._config.offline and self._report is None:
             self._data.start()
+
+    def _announce_no_upstream(self) -> None:
+        """Say that something is missing which is on by default; a face may have its own words."""
+        log.warning(
+            "this release has no upstream connection yet: the client serves what its store"
+            " holds; daemon=True says that this is meant"
+        )
 
     def _take(self, catalog: Catalog) -> None:
         """Let the short way use a new state, where it may be used at all."""

@@ -86,7 +86,7 @@ class SQLiteSession:
             bad: list[BadItem] = []
             found = {}
             with opened.transaction("DEFERRED"):
-                marker = opened.execute(layout.SELECT_MARKER, (self._names.marker,)).fetchone()
+                marker = opened.execute(layout.SELECT_MARKER, self._names.marker_row).fetchone()
                 for kind, namespace in self._names.namespaces.items():
                     rows = opened.execute(layout.SELECT_KIND, (namespace,))
                     found[kind] = _items(kind, rows, bad)
@@ -101,7 +101,7 @@ class SQLiteSession:
 
         def read(opened: Opened) -> bool:
             return (
-                opened.execute(layout.SELECT_MARKER, (self._names.marker,)).fetchone() is not None
+                opened.execute(layout.SELECT_MARKER, self._names.marker_row).fetchone() is not None
             )
 
         return self._read("is_initialized", read)

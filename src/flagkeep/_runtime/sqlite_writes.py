@@ -42,7 +42,7 @@ class Writing:
                 self._opened.execute(layout.DELETE_ITEM, (namespace, name))
                 key = name.decode(errors="backslashreplace")
                 self._changed.append((ItemRef(kind, key), _GONE))
-        marked = self._opened.execute(layout.PUT_MARKER, (self._names.marker,)).rowcount
+        marked = self._opened.execute(layout.PUT_MARKER, self._names.marker_row).rowcount
         self._must_sign = bool(marked) or record is not None
         self._sign_replace(changes, record)
 

@@ -30,6 +30,13 @@ from flagkeep.ldclient.feature_store import InMemoryFeatureStore
 _OWN_METHODS: Final = ("get", "all", "init", "upsert", "delete", "initialized")
 
 
+class _CoreClient(Client):
+    """The core's client, which leaves it to this face to say what is missing."""
+
+    def _announce_no_upstream(self) -> None:
+        """Say nothing: `_unbuilt.announce` does, in the words of this configuration."""
+
+
 class Assembly:
     """One client of the core, with what this face puts before and behind it.
 
@@ -49,7 +56,7 @@ class Assembly:
         self._source = None if config.offline else self._make_source()
         self.has_store = self._store is not None
         self.policy = _policy.current() or StorePolicy.from_environment()
-        self.client = Client(
+        self.client = _CoreClient(
             CoreConfig(
                 sdk_key=config.sdk_key,
                 source=self._source,

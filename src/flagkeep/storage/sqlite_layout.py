@@ -45,8 +45,8 @@ SELECT_ITEM: Final = "SELECT version, item FROM items WHERE namespace = ? AND ke
 # The text is bound as bytes, which saves a detour over str; the cast makes it text again.
 PUT_ITEM: Final = "INSERT OR REPLACE INTO items VALUES (?, ?, ?, CAST(? AS TEXT))"
 DELETE_ITEM: Final = "DELETE FROM items WHERE namespace = ? AND key = CAST(? AS TEXT)"
-SELECT_MARKER: Final = "SELECT 1 FROM items WHERE namespace = ?1 AND key = ?1"
-PUT_MARKER: Final = "INSERT OR IGNORE INTO items VALUES (?1, ?1, NULL, NULL)"
+SELECT_MARKER: Final = "SELECT 1 FROM items WHERE namespace = ? AND key = ?"
+PUT_MARKER: Final = "INSERT OR IGNORE INTO items VALUES (?, ?, NULL, NULL)"
 
 SELECT_RECORD: Final = "SELECT value FROM meta WHERE prefix = ? AND key = 'record'"
 PUT_RECORD: Final = "INSERT OR REPLACE INTO meta VALUES (?, 'record', CAST(? AS TEXT))"
@@ -96,13 +96,14 @@ _NETWORK: Final = frozenset(
 class Names:
     """What the parts of one environment are called."""
 
-    __slots__ = ("marker", "namespaces", "prefix")
+    __slots__ = ("marker", "marker_row", "namespaces", "prefix")
 
     def __init__(self, prefix: str) -> None:
         start = f"{prefix}:" if prefix else ""
         self.prefix = prefix
         self.namespaces = {kind: start + name for kind, name in _NAMES.items()}
         self.marker = f"{start}$inited"
+        self.marker_row = (self.marker, self.marker)
 
 
 class Entry(msgspec.Struct, frozen=True):
