@@ -14,9 +14,9 @@ from flagkeep.model.codec import (
     decode_segment,
     encode_json,
     parse_json,
-    split_envelope,
     to_item,
 )
+from flagkeep.model.envelope import split_envelope
 from flagkeep.model.flag import Flag, Prerequisite, WeightedVariation
 from flagkeep.model.item import ItemRef, Kind
 from flagkeep.model.references import references

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from flagkeep.errors import InvalidData, InvalidItem
-from flagkeep.model.codec import encode_json, members_of
+from flagkeep.model.codec import encode_json
+from flagkeep.model.envelope import members_of
 from flagkeep.model.item import Kind
 
 _FLAG: Final[Mapping[str, bytes]] = {

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import msgspec
 
 from flagkeep.errors import InvalidData
-from flagkeep.model.codec import encode_json, members_of, parse_json
+from flagkeep.model.codec import encode_json, parse_json
+from flagkeep.model.envelope import members_of
 from flagkeep.model.item import SerializedItem
 from flagkeep.model.values import frozen_value
 
