@@ -156,16 +156,25 @@ class Worker:
         A caller that is cancelled stops waiting at once. What had begun is finished all the same,
         and the next call comes after it; what had not begun is dropped.
         """
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix=self._name)
         call = partial(fn, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        return await asyncio.get_running_loop().run_in_executor(self._running_pool(), call)
+
+    async def finish(self, fn: Callable[[], object]) -> None:
+        """Do one last thing, even if the caller is cancelled, and let go of the thread."""
+        last = self._running_pool().submit(fn)
+        self.close()
+        await asyncio.shield(asyncio.wrap_future(last))
 
     def close(self) -> None:
         """Let go of the thread once what it is doing is done; a later `run` makes a new one."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
+
+    def _running_pool(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        return self._pool
 
 
 async def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -104,6 +104,10 @@ class Worker:
         """Return what `fn` returns."""
         return fn(*args, **kwargs)
 
+    def finish(self, fn: Callable[[], object]) -> None:
+        """Do one last thing."""
+        fn()
+
     def close(self) -> None:
         """Let go of the thread, which here there is none of."""
 

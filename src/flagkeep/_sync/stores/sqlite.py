@@ -82,10 +82,7 @@ class SQLiteStore:
         """Close the file; a second call does nothing."""
         if not self._is_closed:
             self._is_closed = True
-            try:
-                self._worker.run(self._session.close)
-            finally:
-                self._worker.close()
+            self._worker.finish(self._session.close)
 
     def _run(
         self, operation: str, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
