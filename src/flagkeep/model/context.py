@@ -8,23 +8,25 @@ value is not JSON is left out and reported in the log, the context stays valid.
 import logging
 from collections.abc import Hashable, Iterable, Mapping
 from functools import cached_property
-from string import ascii_letters, digits
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
 from flagkeep.model.attribute_ref import AttributeRef
 from flagkeep.model.codec import encode_json, parse_json
+from flagkeep.model.context_parts import (
+    BUILT_IN,
+    PLAIN,
+    RESERVED,
+    USER_TEXTS,
+    escape,
+    kept_attributes,
+    kind_error,
+    private_names,
+)
 from flagkeep.model.values import NotJson, copy_json, frozen_value
 
 log = logging.getLogger("flagkeep.context")
-
-_KIND_CHARACTERS: Final = frozenset(ascii_letters + digits + "._-")
-_BUILT_IN: Final = frozenset({"kind", "key", "name", "anonymous"})
-_RESERVED: Final = _BUILT_IN | {"_meta", ""}
-"""Names that no attribute of the application can have."""
-_USER_TEXTS: Final = ("name", "firstName", "lastName", "email", "country", "avatar", "ip")
-_PLAIN: Final = frozenset({str, bool})
 
 
 class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
@@ -125,7 +127,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         if not isinstance(key, str):
             return cls._invalid("the key of a user must be a string")
         attributes: dict[str, Any] = {}
-        for name in _USER_TEXTS:
+        for name in USER_TEXTS:
             value = user.get(name)
             if not isinstance(value, str | None):
                 return cls._invalid(f"{name!r} of a user must be a string")
@@ -136,13 +138,13 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         custom = user.get("custom")
         if not isinstance(custom, Mapping | None):
             return cls._invalid("'custom' of a user must be an object")
-        reserved = {*_RESERVED, *_USER_TEXTS}
+        reserved = {*RESERVED, *USER_TEXTS}
         attributes |= {
             name: value
             for name, value in (custom or {}).items()
             if isinstance(name, str) and name not in reserved
         }
-        private = _private_names(user.get("privateAttributeNames"))
+        private = private_names(user.get("privateAttributeNames"))
         if private is None:
             return cls._invalid("'privateAttributeNames' of a user must be a list of strings")
         refs = tuple(str(AttributeRef.literal(name)) for name in private)
@@ -151,7 +153,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
             key,
             name=attributes.pop("name"),
             anonymous=bool(anonymous),
-            attributes=_kept(attributes),
+            attributes=kept_attributes(attributes),
             private=refs,
             may_be_empty=True,
         )
@@ -202,7 +204,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
     def get(self, attribute: str) -> Any:
         """Return an attribute by its plain name, None if absent; lists and objects as copies."""
         value = self.lookup.get(attribute) if isinstance(attribute, str) else None
-        return value if type(value) in _PLAIN else copy_json(value)
+        return value if type(value) in PLAIN else copy_json(value)
 
     def __getitem__(self, attribute: str) -> Any:
         return self.get(attribute)
@@ -210,7 +212,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
     @property
     def custom_attributes(self) -> Iterable[str]:
         """The names of all attributes that are not built in."""
-        return [name for name in self.lookup if name not in _BUILT_IN]
+        return [name for name in self.lookup if name not in BUILT_IN]
 
     @property
     def private_attributes(self) -> Iterable[str]:
@@ -223,8 +225,8 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         if not self.valid:
             return ""
         if self.members:
-            return ":".join(f"{one.kind}:{_escape(one.key)}" for one in self.members)
-        return self.key if self.kind == "user" else f"{self.kind}:{_escape(self.key)}"
+            return ":".join(f"{one.kind}:{escape(one.key)}" for one in self.members)
+        return self.key if self.kind == "user" else f"{self.kind}:{escape(self.key)}"
 
     def without_anonymous_contexts(self) -> Self:
         """Return it without its anonymous members; invalid if none is left."""
@@ -288,7 +290,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
     ) -> Self:
         """Check and build; `attributes` belong to us already."""
         if kind != "user":
-            error = _kind_error(kind)
+            error = kind_error(kind)
             if error is not None:
                 return cls._invalid(error)
         if type(key) is not str:
@@ -302,7 +304,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
             lookup["name"] = name
         if attributes:
             lookup |= attributes
-        return cls(True, kind, key, name, anonymous, None, lookup, (), private)  # type: ignore[arg-type]  # _kind_error has seen that it is a string
+        return cls(True, kind, key, name, anonymous, None, lookup, (), private)  # type: ignore[arg-type]  # kind_error has seen that it is a string
 
     @classmethod
     def _restore(cls, lookup: dict[str, Any], private: tuple[str, ...]) -> Self:
@@ -330,7 +332,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         for name, value in data.items():
             if not isinstance(name, str) or not name:
                 return cls._invalid("the name of an attribute must be a string that is not empty")
-            if name not in _RESERVED:
+            if name not in RESERVED:
                 attributes[name] = value
         full_name, anonymous = data.get("name"), data.get("anonymous", False)
         if not isinstance(full_name, str | None):
@@ -340,7 +342,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
         meta = data.get("_meta")
         if not isinstance(meta, Mapping | None):
             return cls._invalid("'_meta' of a context must be an object")
-        private = _private_names((meta or {}).get("privateAttributes"))
+        private = private_names((meta or {}).get("privateAttributes"))
         if private is None:
             return cls._invalid("'privateAttributes' of a context must be a list of strings")
         return cls._make(
@@ -348,7 +350,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, dict=True):
             data.get("key"),
             name=full_name,
             anonymous=anonymous,
-            attributes=_kept(attributes),
+            attributes=kept_attributes(attributes),
             private=private,
         )
 
@@ -418,7 +420,7 @@ class ContextBuilder:
         # Contexts are often built for a single evaluation: the common case makes no second call.
         kind = type(value)
         is_plain = kind is str or kind is bool or (kind is int and -(1 << 63) < value < 1 << 63)
-        if is_plain and type(attribute) is str and attribute not in _RESERVED:
+        if is_plain and type(attribute) is str and attribute not in RESERVED:
             self._attributes[attribute] = value
         elif not self.try_set(attribute, value):
             log.warning("attribute %r of a context is left out: its value is no use", attribute)
@@ -434,11 +436,11 @@ class ContextBuilder:
         """
         if not isinstance(attribute, str):
             return False
-        if attribute in _RESERVED:
+        if attribute in RESERVED:
             return self._try_set_reserved(attribute, value)
         if value is None:
             self._attributes.pop(attribute, None)
-        elif type(value) in _PLAIN:
+        elif type(value) in PLAIN:
             self._attributes[attribute] = value
         else:
             try:
@@ -498,44 +500,3 @@ class ContextMultiBuilder:
     def build(self) -> Context:
         """Return the context; a single one is returned as it is."""
         return self._made.create_multi(*self._contexts)
-
-
-def _kind_error(kind: object) -> str | None:
-    if not isinstance(kind, str):
-        return "the kind of a context must be a string"
-    if not kind:
-        return "the kind of a context must not be empty"
-    if kind == "kind":
-        return '"kind" cannot be the kind of a context'
-    if kind == "multi":
-        return 'a context of kind "multi" is made with create_multi or multi_builder'
-    if not _KIND_CHARACTERS.issuperset(kind):
-        return "the kind of a context may have letters, digits, '.', '_' and '-' only"
-    return None
-
-
-def _escape(key: str) -> str:
-    return key.replace("%", "%25").replace(":", "%3A")
-
-
-def _private_names(names: object) -> tuple[str, ...] | None:
-    if names is None:
-        return ()
-    if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
-        return None
-    return tuple(names)
-
-
-def _kept(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {}
-    for name, value in attributes.items():
-        if type(value) in _PLAIN:
-            kept[name] = value
-            continue
-        if value is None:
-            continue
-        try:
-            kept[name] = copy_json(value)
-        except NotJson as exc:
-            log.warning("attribute %r of a context is left out: %s", name, exc)
-    return kept
