@@ -4,7 +4,6 @@ FlagkeepError
  ├─ ConfigError            a setting that cannot work (also ValueError)
  ├─ MissingExtra           an optional package is not installed (also ImportError)
  ├─ NotBuiltYet            a feature of a later release was asked for (also NotImplementedError)
- ├─ ClientClosed           the client was used after close
  ├─ InvalidItem            one flag or segment cannot be used (also ValueError)
  ├─ InvalidData            a whole document cannot be used (also ValueError)
  │   └─ InvalidFile        … and it came from a file
@@ -49,10 +48,6 @@ class NotBuiltYet(FlagkeepError, NotImplementedError):
     def __init__(self, feature: str) -> None:
         super().__init__(f"{feature} is not part of this release of flagkeep")
         self.feature = feature
-
-
-class ClientClosed(FlagkeepError):
-    """A closed client was asked for something other than an evaluation."""
 
 
 class InvalidItem(FlagkeepError, ValueError):

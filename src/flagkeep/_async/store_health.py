@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable
 
+from flagkeep._async.listeners import AsyncStatusListeners
 from flagkeep._async.work import AsyncWork
 from flagkeep._runtime import aio as runtime
 from flagkeep.errors import StoreError
-from flagkeep.hooks import StatusListener
 from flagkeep.model.status import StoreStatus
 from flagkeep.storage.availability import Availability
 
@@ -14,17 +14,20 @@ log = logging.getLogger("flagkeep.store")
 
 
 class AsyncStoreHealth:
-    """The availability of a store, shared by all who use it."""
+    """The availability of a store, shared by all who use it.
+
+    Attributes:
+        listeners: of the status.
+    """
 
     def __init__(
         self, name: str, work: AsyncWork, *, push: bool, changed: Callable[[], None]
     ) -> None:
         self._name = name
-        self._work = work
         self._changed = changed
         self._guard = runtime.Guard()
         self._availability = Availability(runtime.wall_time(), push=push)
-        self._listeners: list[StatusListener] = []
+        self.listeners = AsyncStatusListeners(work)
 
     @property
     def is_up(self) -> bool:
@@ -82,24 +85,6 @@ class AsyncStoreHealth:
         with self._guard:
             return self._availability.status(runtime.monotonic())
 
-    def add_listener(self, listener: StatusListener) -> Callable[[], None]:
-        """Call `listener` with each new status; returns how to end that."""
-        self._listeners.append(listener)
-
-        def remove() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return remove
-
     def _tell(self) -> None:
         self._changed()
-        if not self._listeners:
-            return
-        status = self.status()
-
-        async def tell() -> None:
-            for listener in list(self._listeners):
-                await runtime.call_listener(listener, status)
-
-        self._work.notify(tell)
+        self.listeners.tell(self.status())

@@ -111,9 +111,9 @@ class AsyncStoreReader:
     async def look(self) -> None:
         """See whether there is data by now; at most every half second."""
         now = runtime.monotonic()
-        if now >= self._look_again_at and self._health.is_worth_a_try(now):
+        if now >= self._look_again_at:
             self._look_again_at = now + RETRY_AFTER
-            await self.refresh()
+            await self.refresh_unless_down()
 
     async def read_what_is_there(self) -> None:
         """Read everything once, before a source delivers; no store yet is no failure."""
@@ -124,6 +124,11 @@ class AsyncStoreReader:
             log.debug("%s is not there yet; the first write makes it", self._store.name)
         except StoreError as exc:
             self._health.failed(exc)
+
+    async def refresh_unless_down(self) -> None:
+        """Read everything, but not again and again from a store that is known to be down."""
+        if self._health.is_worth_a_try(runtime.monotonic()):
+            await self.refresh()
 
     async def refresh(self) -> bool:
         """Read everything and make memory equal to it; returns whether that worked."""
@@ -162,8 +167,7 @@ class AsyncStoreReader:
         try:
             changes = await self._store.poll_changes()
             if not self._health.is_up:
-                if self._health.is_worth_a_try(runtime.monotonic()):
-                    await self.refresh()
+                await self.refresh_unless_down()
             elif changes is not None:
                 self._quiet_polls = 0
                 await self._apply(changes.refs)

@@ -274,7 +274,7 @@ class Client:
 
     def on_source_status(self, listener: StatusListener) -> Callable[[], None]:
         """Call `listener(SourceStatus)` with each new status of the source."""
-        return self._data.on_source_status(listener)
+        return self._data.source_listeners.add(listener)
 
     def on_store_status(self, listener: StatusListener) -> Callable[[], None]:
         """Call `listener(StoreStatus)` with each new status of the store.
@@ -284,7 +284,7 @@ class Client:
         """
         if self._data.health is None:
             raise ConfigError("this client has no store whose status could change")
-        return self._data.health.add_listener(listener)
+        return self._data.health.listeners.add(listener)
 
     # --- inside --------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from flagkeep._sync.environment import Environment
 from flagkeep._sync.interfaces import DataSource, FeatureStore
-from flagkeep._sync.listeners import Listeners
+from flagkeep._sync.listeners import Listeners, StatusListeners
 from flagkeep._sync.reading import Reading, ReadThrough
 from flagkeep._sync.store_health import StoreHealth
 from flagkeep._sync.store_reader import StoreReader
@@ -21,10 +21,9 @@ from flagkeep._runtime import threads as runtime
 from flagkeep._runtime import process
 from flagkeep.config import Config, StorePolicy
 from flagkeep.evaluation.catalog import Catalog
-from flagkeep.hooks import StatusListener
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind
-from flagkeep.model.status import ClientStatus, SourceError, SourceState, SourceStatus
+from flagkeep.model.status import ClientStatus, SourceError, SourceState
 from flagkeep.protocol.source_state import SourceStateMachine
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.storage.dataset import DataSet
@@ -41,6 +40,7 @@ class DataSystem:
 
     Attributes:
         listeners: of flag changes.
+        source_listeners: of the source's status.
         settled: set once there is no point in waiting longer for the first data.
     """
 
@@ -62,7 +62,7 @@ class DataSystem:
         self._feed: runtime.Task | None = None
         self._is_started = False
         self._machine = SourceStateMachine(runtime.wall_time())
-        self._source_listeners: list[StatusListener] = []
+        self.source_listeners = StatusListeners(self._work)
         self._received = False
         self._lost_touch: float | None = None
         self.settled = runtime.Event()
@@ -185,7 +185,7 @@ class DataSystem:
         if self._reader is None or self._source is not None:
             return
         if self._reads_through or not self._reader.complete.is_set():
-            self._reader.refresh()
+            self._reader.refresh_unless_down()
 
     @property
     def _reads_through(self) -> bool:
@@ -237,8 +237,8 @@ class DataSystem:
             log.error("%s", error.message)
         if state in _UPDATED or not self._source.keeps_trying_to_start:
             self.settled.set()
-        if is_news and self._source_listeners:
-            self._tell(self._machine.status)
+        if is_news:
+            self.source_listeners.tell(self._machine.status)
 
     # --- status --------------------------------------------------------------------------------
 
@@ -263,28 +263,6 @@ class DataSystem:
             warnings=_warnings(self._environment.catalog),
             data_age=self.data_age(),
         )
-
-    @property
-    def source_status(self) -> SourceStatus:
-        """The state of the source."""
-        return self._machine.status
-
-    def on_source_status(self, listener: StatusListener) -> Callable[[], None]:
-        """Call `listener` with each new status of the source; returns how to end that."""
-        self._source_listeners.append(listener)
-
-        def remove() -> None:
-            if listener in self._source_listeners:
-                self._source_listeners.remove(listener)
-
-        return remove
-
-    def _tell(self, status: SourceStatus) -> None:
-        def tell() -> None:
-            for listener in list(self._source_listeners):
-                runtime.call_listener(listener, status)
-
-        self._work.notify(tell)
 
     def _refresh_short_way(self) -> None:
         self._publish(self._environment.catalog)

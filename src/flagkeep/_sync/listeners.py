@@ -13,7 +13,13 @@ from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
 from flagkeep.evaluation.catalog import Catalog
 from flagkeep.evaluation.inputs import InputMissing
-from flagkeep.hooks import ChangeListener, FlagChange, FlagValueChange, ValueChangeListener
+from flagkeep.hooks import (
+    ChangeListener,
+    FlagChange,
+    FlagValueChange,
+    StatusListener,
+    ValueChangeListener,
+)
 from flagkeep.model.context import Context
 from flagkeep.model.item import ItemRef
 from flagkeep.model.values import frozen_value
@@ -39,6 +45,35 @@ class _Watched:
         self.context = context
         self.listener = listener
         self.value = value
+
+
+class StatusListeners:
+    """Those who want to know of each new status of one thing."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._listeners: list[StatusListener] = []
+
+    def add(self, listener: StatusListener) -> Callable[[], None]:
+        """Call `listener` with each new status; returns how to end that."""
+        self._listeners.append(listener)
+
+        def remove() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return remove
+
+    def tell(self, status: Any) -> None:
+        """Tell everybody, by and by."""
+        if not self._listeners:
+            return
+
+        def tell() -> None:
+            for listener in list(self._listeners):
+                runtime.call_listener(listener, status)
+
+        self._work.notify(tell)
 
 
 class Listeners:

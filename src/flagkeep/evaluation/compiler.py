@@ -1,6 +1,6 @@
 """A flag or segment -> ready objects, once per version, at first use."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -27,8 +27,6 @@ from flagkeep.model.detail import FALLTHROUGH, OFF, TARGET_MATCH, Reason, Reason
 from flagkeep.model.flag import Flag, FlagRule, Rollout, Target, VariationOrRollout
 from flagkeep.model.references import references
 from flagkeep.model.segment import Segment
-
-Resulting = Callable[[int, Reason], Result]
 
 
 def compile_segment(segment: Segment) -> CompiledSegment:
