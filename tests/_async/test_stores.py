@@ -146,7 +146,9 @@ class Mute(AsyncMemoryStore):
 class Rewrites(AsyncMemoryStore):
     """Stores another text than it was given."""
 
-    async def get_many(self, wanted: Iterable[ItemRef]) -> dict[ItemRef, SerializedItem]:
+    async def get_many(
+        self, wanted: Iterable[ItemRef], *, timeout: float | None = None
+    ) -> dict[ItemRef, SerializedItem]:
         found = await super().get_many(wanted)
         return {
             ref: SerializedItem(item.version, item.deleted, item.data.strip())

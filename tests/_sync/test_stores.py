@@ -146,7 +146,9 @@ class Mute(MemoryStore):
 class Rewrites(MemoryStore):
     """Stores another text than it was given."""
 
-    def get_many(self, wanted: Iterable[ItemRef]) -> dict[ItemRef, SerializedItem]:
+    def get_many(
+        self, wanted: Iterable[ItemRef], *, timeout: float | None = None
+    ) -> dict[ItemRef, SerializedItem]:
         found = super().get_many(wanted)
         return {
             ref: SerializedItem(item.version, item.deleted, item.data.strip())

@@ -25,10 +25,16 @@ class FeatureStore(Protocol):
     name: str
     poll_interval: float | None
 
-    def get_many(self, wanted: Iterable[ItemRef]) -> dict[ItemRef, SerializedItem]:
+    def get_many(
+        self, wanted: Iterable[ItemRef], *, timeout: float | None = None
+    ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, tombstones included, as of one moment.
 
         An item whose text cannot be read is handed on as it is: whoever opens it names it.
+
+        Args:
+            wanted: what to read.
+            timeout: seconds that the answer is worth waiting for, on top of the store's own limits.
         """
         ...
 

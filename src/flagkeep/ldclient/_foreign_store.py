@@ -33,7 +33,12 @@ class ForeignStore:
         self.name = type(store).__name__
         self._store = store
 
-    def get_many(self, wanted: Iterable[ItemRef]) -> dict[ItemRef, SerializedItem]:
+    def get_many(
+        self,
+        wanted: Iterable[ItemRef],
+        *,
+        timeout: float | None = None,  # noqa: ARG002  a foreign store has its own limits
+    ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, one question for each."""
         found = {}
         with self._errors("get"):

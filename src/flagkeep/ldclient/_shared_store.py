@@ -29,9 +29,11 @@ class StoreShare:
         self._hub = hub
         self._missed: StoreChanges | None = None
 
-    def get_many(self, wanted: Iterable[ItemRef]) -> dict[ItemRef, SerializedItem]:
+    def get_many(
+        self, wanted: Iterable[ItemRef], *, timeout: float | None = None
+    ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there."""
-        return self.store.get_many(wanted)
+        return self.store.get_many(wanted, timeout=timeout)
 
     def get_all(self) -> StoreContents:
         """Return everything."""

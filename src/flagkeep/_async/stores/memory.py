@@ -28,7 +28,12 @@ class AsyncMemoryStore:
         self._is_closed = False
         self._guard = runtime.Guard()
 
-    async def get_many(self, wanted: Iterable[ItemRef]) -> dict[ItemRef, SerializedItem]:
+    async def get_many(
+        self,
+        wanted: Iterable[ItemRef],
+        *,
+        timeout: float | None = None,  # noqa: ARG002  memory answers at once
+    ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, tombstones included."""
         contents = self._opened("get_many")
         found = {ref: contents.of(ref.kind).get(ref.key) for ref in wanted}

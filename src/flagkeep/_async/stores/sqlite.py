@@ -47,7 +47,12 @@ class AsyncSQLiteStore:
         self._worker = runtime.Worker("flagkeep-sqlite")
         self._is_closed = False
 
-    async def get_many(self, wanted: Iterable[ItemRef]) -> dict[ItemRef, SerializedItem]:
+    async def get_many(
+        self,
+        wanted: Iterable[ItemRef],
+        *,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, tombstones included, as of one moment."""
         return await self._run("get_many", self._session.get_many, tuple(wanted))
 
