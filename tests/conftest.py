@@ -1,19 +1,41 @@
-"""What every test gets: async tests run on asyncio, Hypothesis is patient and repeatable in CI."""
+"""What every test gets: asyncio for async tests, a patient Hypothesis, real servers."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.servers.redis import RedisServer, empty
 
 # A loaded machine is no failure: deadlines would be timed assertions.
 settings.register_profile("laptop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("laptop"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
+REDIS_URL = "FLAGKEEP_TEST_REDIS_URL"  # it is emptied before each test
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The event loop of `async def` tests."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis of ours that all tests share: leave it running, and as it was."""
+    if os.environ.get(REDIS_URL):
+        pytest.skip(f"{REDIS_URL} is given, and this test needs a Redis of its own")
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty Redis database: FLAGKEEP_TEST_REDIS_URL, or of the shared server."""
+    url: str = os.environ.get(REDIS_URL) or request.getfixturevalue("redis_server").url
+    empty(url)
+    return url
