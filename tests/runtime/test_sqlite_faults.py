@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -265,6 +265,38 @@ def test_waiting_for_a_lock_ends_when_it_is_released(tmp_path: Path) -> None:
         writing.join(30)
     assert versions(store) == {2}
     store.close()
+
+
+def test_a_read_waits_no_longer_than_its_answer_is_worth(tmp_path: Path) -> None:
+    path = tmp_path / "flags.db"
+    filled(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")  # in which readers wait for writers
+    store = SQLiteStore(path, busy_timeout=30)
+    wanted = [ItemRef(Kind.FLAG, "f0")]
+    with process("hold_the_lock", path) as holder:
+        assert line(holder) == "locked"
+        with pytest.raises(StoreUnavailable, match=r"locked by another process .* 0\.0"):
+            store.get_many(wanted, timeout=0.02)
+        patient = threading.Thread(target=store.get_all)
+        patient.start()
+        with pytest.raises(StoreUnavailable, match=r"busy with another call after 0\.02 s"):
+            until_it_fails(lambda: store.get_many(wanted, timeout=0.02))
+        tell(holder, "go on")
+        patient.join(30)
+    assert store.get_many(wanted, timeout=0.02)[wanted[0]].version == 1
+    assert versions(store) == {1}
+    store.close()
+
+
+def until_it_fails(do: Callable[[], object]) -> None:
+    """Calls go one after the other, and another thread's may not have begun."""
+    for _ in range(1000):
+        try:
+            do()
+        except StoreUnavailable as exc:
+            if "busy with another call" in exc.reason:
+                raise
 
 
 def test_a_full_disk_leaves_the_old_data_as_it_was(tmp_path: Path) -> None:

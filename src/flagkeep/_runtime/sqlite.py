@@ -6,7 +6,9 @@ thread four threads were a tenth faster only, since Python lets one of them run 
 Rules of this module:
 - The connection is opened at first use and dropped after every error but "locked", so that a file
   that was replaced or repaired by hand is found again. Reading never creates or changes a file.
-- A connection is never used in another process than the one that made it.
+- A connection is never used in another process than the one that made it, and never kept either: a
+  child that holds an inherited one opens the file without locks of its own, and may read old data
+  for ever. So it is closed before Python forks; where C code forks, the child closes it.
 - Whenever what was read before and what is read now may come from different files or connections,
   the next `poll_changes` says "check everything".
 """
@@ -19,6 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
+from flagkeep._runtime import fork
 from flagkeep._runtime.sqlite_connection import (
     Mode,
     Opened,
@@ -30,7 +33,7 @@ from flagkeep._runtime.sqlite_connection import (
 )
 from flagkeep._runtime.sqlite_file import SQLiteFile
 from flagkeep._runtime.sqlite_writes import Writing
-from flagkeep.errors import StoreClosed, StoreError, StoreMissing
+from flagkeep.errors import StoreClosed, StoreError, StoreMissing, StoreUnavailable
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage import sqlite_layout as layout
@@ -43,6 +46,8 @@ log: Final = logging.getLogger("flagkeep.stores.sqlite")
 
 # Inherited connections that cannot be closed, because something was running on them at the fork.
 _abandoned: Final[list[Opened]] = []
+
+FORK_PATIENCE: Final = 1.0  # seconds a fork waits for what is running on a connection
 
 
 class SQLiteSession:
@@ -59,7 +64,7 @@ class SQLiteSession:
         self._names = layout.Names(prefix)
         self._timeout = busy_timeout
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._forking: int | None = None  # the thread that forks, while it keeps the lock
         self._opened: Opened | None = None
         self._is_closed = False
         self._was_frozen = False
@@ -67,9 +72,18 @@ class SQLiteSession:
         self._seen_version: int | None = None
         self._seen_number = 0
         self._must_check = False
+        fork.watch(self, fork.Rank.STORE)
 
-    def get_many(self, wanted: Collection[ItemRef]) -> dict[ItemRef, SerializedItem]:
-        """Return those of `wanted` that are there, tombstones included."""
+    def get_many(
+        self, wanted: Collection[ItemRef], timeout: float | None = None
+    ) -> dict[ItemRef, SerializedItem]:
+        """Return those of `wanted` that are there, tombstones included.
+
+        Args:
+            wanted: what to read.
+            timeout: seconds that the answer is worth waiting for: for other calls that are running,
+                and for the lock of another process.
+        """
 
         def read(opened: Opened) -> dict[ItemRef, SerializedItem]:
             if len(wanted) == 1:  # one statement is a transaction by itself
@@ -77,7 +91,7 @@ class SQLiteSession:
             with opened.transaction("DEFERRED"):
                 return self._read_items(opened, wanted)
 
-        return self._read("get_many", read)
+        return self._read("get_many", read, timeout)
 
     def get_all(self) -> StoreContents:
         """Return everything, as of one moment."""
@@ -126,9 +140,9 @@ class SQLiteSession:
     def poll_changes(self) -> StoreChanges | None:
         """Return what others changed since the last call or the first read."""
         operation = "poll_changes"
-        with self._exclusive(operation):
+        with self._exclusive(operation) as patience:
             try:
-                opened = self._reader(operation)
+                opened = self._reader(operation, patience)
             except StoreMissing:
                 # Said once when a store vanishes, and again when one has appeared.
                 vanished, self._seen_version = self._seen_version is not None, None
@@ -144,7 +158,8 @@ class SQLiteSession:
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
-        self._leave_parent()
+        if not fork.MARK[0]:
+            fork.settle()
         with self._lock:
             self._is_closed = True
             if self._opened is not None:
@@ -153,19 +168,19 @@ class SQLiteSession:
 
     # --- reading and writing ------------------------------------------------------------------
 
-    def _read(self, operation: str, read: Callable[[Opened], T]) -> T:
-        with self._exclusive(operation):
-            opened = self._reader(operation)
+    def _read(self, operation: str, read: Callable[[Opened], T], timeout: float | None = None) -> T:
+        with self._exclusive(operation, timeout) as patience:
+            opened = self._reader(operation, patience)
             result = read(opened)
             while opened.mode is Mode.FROZEN and not self._is_current(opened, operation):
                 # Somebody began to write meanwhile: part of what was read may be of then.
-                opened = self._reader(operation)
+                opened = self._reader(operation, patience)
                 result = read(opened)
             return result
 
     def _write(self, operation: str, write: Callable[[Writing], T]) -> T:
-        with self._exclusive(operation):
-            opened = self._writer(operation)
+        with self._exclusive(operation) as patience:
+            opened = self._writer(operation, patience)
             with opened.transaction("IMMEDIATE"):
                 writing = Writing(opened, self._names, time.time())
                 result = write(writing)
@@ -175,30 +190,53 @@ class SQLiteSession:
             return result
 
     @contextmanager
-    def _exclusive(self, operation: str) -> Iterator[None]:
-        """Hold the lock, and leave things so that the next call can work after an error."""
-        if os.getpid() != self._process:
-            self._leave_parent()
-        with self._lock:
+    def _exclusive(self, operation: str, timeout: float | None = None) -> Iterator[float]:
+        """Hold the lock, and leave things so that the next call can work after an error.
+
+        Yields how long SQLite may wait for other processes.
+        """
+        if not fork.MARK[0]:
+            fork.settle()
+        lock = self._lock
+        patience = self._timeout
+        if timeout is None:
+            lock.acquire()
+        else:
+            patience = min(patience, self._wait_in_line(operation, timeout))
+        try:
             if self._is_closed:
                 raise StoreClosed(self._file.label, operation)
-            try:
-                with driver_errors(self._file, operation, timeout=self._timeout):
-                    yield
-            except StoreError as exc:
-                if not is_locked(exc):
-                    self._must_check = True
-                    self._drop()
-                raise
+            with driver_errors(self._file, operation, timeout=patience):
+                yield patience
+        except StoreError as exc:
+            if not is_locked(exc):
+                self._must_check = True
+                self._drop()
+            raise
+        finally:
+            lock.release()
+
+    def _wait_in_line(self, operation: str, timeout: float) -> float:
+        """Take the lock and return how many seconds are left of `timeout`.
+
+        Raises:
+            StoreUnavailable: other calls took them all.
+        """
+        give_up = time.monotonic() + timeout
+        if not self._lock.acquire(timeout=max(0.0, timeout)):
+            reason = f"still busy with another call after {timeout:.3g} s"
+            raise StoreUnavailable(self._file.label, operation, reason)
+        return max(0.0, give_up - time.monotonic())
 
     # --- the connection -----------------------------------------------------------------------
 
-    def _reader(self, operation: str) -> Opened:
+    def _reader(self, operation: str, patience: float) -> Opened:
         opened = self._opened
         if opened is not None and self._is_current(opened, operation):
+            opened.be_patient(patience)
             return opened
         self._drop()
-        opened = open_reader(self._file, operation, timeout=self._timeout)
+        opened = open_reader(self._file, operation, timeout=patience)
         if opened.mode is Mode.FROZEN and not self._was_frozen:
             self._was_frozen = True
             log.warning(
@@ -208,13 +246,14 @@ class SQLiteSession:
             )
         return self._use(opened)
 
-    def _writer(self, operation: str) -> Opened:
+    def _writer(self, operation: str, patience: float) -> Opened:
         opened = self._opened
         may_write = opened is not None and opened.mode is Mode.WRITE
         if opened is not None and may_write and self._is_current(opened, operation):
+            opened.be_patient(patience)
             return opened
         self._drop()
-        return self._use(open_writer(self._file, operation, timeout=self._timeout))
+        return self._use(open_writer(self._file, operation, timeout=patience))
 
     def _is_current(self, opened: Opened, operation: str) -> bool:
         found = self._file.look(operation)
@@ -231,24 +270,39 @@ class SQLiteSession:
             self._must_check = True
             opened.connection.close()
 
-    def _leave_parent(self) -> None:
-        """In a forked child, get rid of what belongs to the parent.
+    # --- forks --------------------------------------------------------------------------------
 
-        A child that keeps an inherited connection opens the file without locks of its own, and may
-        read old data for ever; so it is closed, unless the parent was in the middle of using it.
+    def before_fork(self) -> None:
+        """Close the connection, and keep everybody out until the fork is over."""
+        if self._lock.acquire(timeout=FORK_PATIENCE):
+            self._forking = threading.get_ident()
+            self._drop()
+
+    def after_fork_in_parent(self) -> None:
+        """Let the others go on."""
+        if self._forking == threading.get_ident():
+            self._forking = None
+            self._lock.release()
+
+    def after_fork(self) -> None:
+        """In the child, close what is still open, unless the parent was in the middle of using it.
+
+        That is so where C code forks, or when `before_fork` ran out of patience.
         """
-        if os.getpid() == self._process:
-            return
         is_idle = self._lock.acquire(blocking=False)
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            self._must_check = True
-            if is_idle:
-                opened.connection.close()
-            else:
-                _abandoned.append(opened)
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._forking = None
+        if is_idle:
+            self._drop()
+        elif self._opened is not None:
+            log.warning(
+                "%s: it was being read at the moment of a fork; this process shares the locks of"
+                " that connection, and may see old data until it is started anew",
+                self._file.label,
+            )
+            _abandoned.append(self._opened)
+            self._opened = None
+            self._must_check = True
 
     # --- what changed -------------------------------------------------------------------------
 

@@ -1,11 +1,15 @@
 """Opening SQLite files, and what its errors mean. With `sqlite` all there is of this driver."""
 
 import enum
+import math
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# By name: gevent replaces `time.sleep`, and another greenlet would wait for the session's lock on
+# the thread of the one that sleeps with it.
+from time import monotonic, sleep
 from typing import Any, Final
 
 from flagkeep._runtime.sqlite_file import SQLiteFile
@@ -38,10 +42,13 @@ class Opened:
         stamp: device and number of the file; of a frozen one also when and how long it was written.
     """
 
-    __slots__ = ("connection", "mode", "stamp")
+    __slots__ = ("_wait_ms", "connection", "mode", "stamp")
 
-    def __init__(self, connection: sqlite3.Connection, mode: Mode, found: os.stat_result) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, mode: Mode, found: os.stat_result, *, timeout: float
+    ) -> None:
         self.connection = connection
+        self._wait_ms = _wait_ms(timeout)
         self.mode = mode
         self.stamp = _stamp(found, mode)
 
@@ -50,6 +57,13 @@ class Opened:
         if self.mode is Mode.FROZEN and file.has_wal():
             return False
         return self.stamp == _stamp(found, self.mode)
+
+    def be_patient(self, seconds: float) -> None:
+        """Wait so long for other processes from now on."""
+        wait_ms = _wait_ms(seconds)
+        if wait_ms != self._wait_ms:
+            self.connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+            self._wait_ms = wait_ms
 
     def execute(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         """Run one statement."""
@@ -71,6 +85,11 @@ class Opened:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
+
+
+def _wait_ms(seconds: float) -> int:
+    """Rounded up to 10 ms, so that one second, of which a microsecond has passed, is the same."""
+    return math.ceil(seconds * 100) * 10
 
 
 def _stamp(found: os.stat_result, mode: Mode) -> tuple[int, ...]:
@@ -157,7 +176,7 @@ def _open_for_reading(file: SQLiteFile, operation: str, mode: Mode, *, timeout: 
     found = file.look(operation)
     if found is None:
         raise file.missing(operation)
-    opened = Opened(_connect(file, _READ_OPTIONS[mode], timeout), mode, found)
+    opened = Opened(_connect(file, _READ_OPTIONS[mode], timeout), mode, found, timeout=timeout)
     try:
         is_there = _check_layout(opened, file, operation)
     except BaseException:
@@ -197,7 +216,7 @@ def open_writer(file: SQLiteFile, operation: str, *, timeout: float) -> Opened:
     found = file.look(operation)
     if found is None:  # deleted again this very moment
         raise file.missing(operation)
-    opened = Opened(_connect(file, "mode=rw", timeout), Mode.WRITE, found)
+    opened = Opened(_connect(file, "mode=rw", timeout), Mode.WRITE, found, timeout=timeout)
     try:
         _prepare(opened, file, operation, timeout=timeout)
     except BaseException:
@@ -220,15 +239,15 @@ def _prepare(opened: Opened, file: SQLiteFile, operation: str, *, timeout: float
 
 def _switch_to_wal(opened: Opened, file: SQLiteFile, operation: str, *, timeout: float) -> None:
     """SQLite does not wait for others here, so we do."""
-    deadline = time.monotonic() + timeout
+    deadline = monotonic() + timeout
     while True:
         try:
             mode = opened.number("PRAGMA journal_mode = WAL")
             break
         except sqlite3.OperationalError as exc:
-            if primary_code(exc) not in _LOCKED or time.monotonic() > deadline:
+            if primary_code(exc) not in _LOCKED or monotonic() > deadline:
                 raise
-            time.sleep(0.005)
+            sleep(0.005)
     if mode != b"wal":
         reason = f"SQLite cannot use its write-ahead log for {file.path} (it says {mode!r})"
         raise StoreUnavailable(file.label, operation, reason)
@@ -237,7 +256,7 @@ def _switch_to_wal(opened: Opened, file: SQLiteFile, operation: str, *, timeout:
 def _connect(file: SQLiteFile, options: str, timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         file.uri(options),
-        timeout=timeout,
+        timeout=_wait_ms(timeout) / 1000,
         isolation_level=None,  # transactions begin and end where we say
         check_same_thread=False,  # the session sees to it that one thread at a time is in here
         uri=True,

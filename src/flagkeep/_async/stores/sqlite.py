@@ -51,10 +51,10 @@ class AsyncSQLiteStore:
         self,
         wanted: Iterable[ItemRef],
         *,
-        timeout: float | None = None,  # noqa: ARG002
+        timeout: float | None = None,
     ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, tombstones included, as of one moment."""
-        return await self._run("get_many", self._session.get_many, tuple(wanted))
+        return await self._run("get_many", self._session.get_many, tuple(wanted), timeout)
 
     async def get_all(self) -> StoreContents:
         """Return everything, as of one moment."""

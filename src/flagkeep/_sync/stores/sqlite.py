@@ -51,10 +51,10 @@ class SQLiteStore:
         self,
         wanted: Iterable[ItemRef],
         *,
-        timeout: float | None = None,  # noqa: ARG002
+        timeout: float | None = None,
     ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, tombstones included, as of one moment."""
-        return self._run("get_many", self._session.get_many, tuple(wanted))
+        return self._run("get_many", self._session.get_many, tuple(wanted), timeout)
 
     def get_all(self) -> StoreContents:
         """Return everything, as of one moment."""
