@@ -137,6 +137,10 @@ class SQLiteSession:
         """Write what is newer; return what the store holds in the place of the rest."""
         return self._write("upsert", lambda writing: writing.upsert(_storable(changes)))
 
+    def clear(self) -> None:
+        """Remove everything under the prefix."""
+        self._write("clear", lambda writing: writing.clear())
+
     def poll_changes(self) -> StoreChanges | None:
         """Return what others changed since the last call or the first read."""
         operation = "poll_changes"

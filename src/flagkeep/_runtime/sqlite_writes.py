@@ -64,6 +64,12 @@ class Writing:
             self._put_record(record.after_change(tally, self._now))
         return {ref: item for ref, item in refused.items() if item is not None}
 
+    def clear(self) -> None:
+        """Make the tables hold nothing of this environment, not even the marker."""
+        self.replace(ChangeSet(full=True), None)
+        self._opened.execute(layout.DELETE_ITEM, self._names.marker_row)
+        self._must_sign = True
+
     def finish(self) -> None:
         """Add the journal row, if anything was written."""
         if not self._changed and not self._must_sign:

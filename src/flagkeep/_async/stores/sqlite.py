@@ -72,6 +72,10 @@ class AsyncSQLiteStore:
         """Write what is newer, in one transaction; return what is there instead of the rest."""
         return await self._run("upsert", self._session.upsert, changes)
 
+    async def clear(self) -> None:
+        """Remove everything under the prefix, in one transaction; for tools and tests."""
+        await self._run("clear", self._session.clear)
+
     async def poll_changes(self) -> StoreChanges | None:
         """Return what others changed since the last call, or since the first read.
 

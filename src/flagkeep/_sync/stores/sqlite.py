@@ -72,6 +72,10 @@ class SQLiteStore:
         """Write what is newer, in one transaction; return what is there instead of the rest."""
         return self._run("upsert", self._session.upsert, changes)
 
+    def clear(self) -> None:
+        """Remove everything under the prefix, in one transaction; for tools and tests."""
+        self._run("clear", self._session.clear)
+
     def poll_changes(self) -> StoreChanges | None:
         """Return what others changed since the last call, or since the first read.
 
