@@ -109,7 +109,7 @@ class Merges(AsyncMemoryStore):
 class Forgets(AsyncMemoryStore):
     """Takes a tombstone for nothing at all."""
 
-    async def get_all(self) -> StoreContents:
+    async def get_all(self, *, timeout: float | None = None) -> StoreContents:
         contents = await super().get_all()
         live = {key: item for key, item in contents.flags.items() if not item.deleted}
         return StoreContents(contents.initialized, live, contents.segments)
@@ -126,7 +126,7 @@ class Silent(AsyncMemoryStore):
 class AlwaysMarked(AsyncMemoryStore):
     """Believes to be initialized from the start."""
 
-    async def is_initialized(self) -> bool:
+    async def is_initialized(self, *, timeout: float | None = None) -> bool:
         return True
 
 

@@ -109,7 +109,7 @@ class Merges(MemoryStore):
 class Forgets(MemoryStore):
     """Takes a tombstone for nothing at all."""
 
-    def get_all(self) -> StoreContents:
+    def get_all(self, *, timeout: float | None = None) -> StoreContents:
         contents = super().get_all()
         live = {key: item for key, item in contents.flags.items() if not item.deleted}
         return StoreContents(contents.initialized, live, contents.segments)
@@ -126,7 +126,7 @@ class Silent(MemoryStore):
 class AlwaysMarked(MemoryStore):
     """Believes to be initialized from the start."""
 
-    def is_initialized(self) -> bool:
+    def is_initialized(self, *, timeout: float | None = None) -> bool:
         return True
 
 

@@ -7,14 +7,17 @@ checks (evaluation spec, section 1). Neither ever raises.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import msgspec
 
-from flagkeep._async.data_system import AsyncDataSystem
-from flagkeep._async.interfaces import AsyncDataSource, AsyncFeatureStore
+from flagkeep._async.data_system import AsyncDataSystem, MakeSource
+from flagkeep._async.interfaces import AsyncFeatureStore
 from flagkeep._runtime import aio as runtime
+from flagkeep._runtime import fork
+from flagkeep._runtime.fork import MARK
 from flagkeep.config import Config, FileSource, StorePolicy
 from flagkeep.errors import ConfigError, StoreError
 from flagkeep.evaluation.catalog import EMPTY, Catalog
@@ -71,9 +74,6 @@ class AsyncClient:
             raise ConfigError("daemon=True reads a store: hand one in with store=…")
         self._config = config
         policy = config.store_policy or StorePolicy.from_environment()
-        if not policy.prefetch and not config.cache.is_off:
-            problem = "prefetch=False works with CachePolicy.off() in this release, not with a"
-            raise ConfigError(f"{problem} cache time: set one of the two")
         self._deadline = policy.deadline
         self._catalog = EMPTY  # the short way: stays empty where it must not be taken
         self._has_warned = False
@@ -81,12 +81,13 @@ class AsyncClient:
         self._data = AsyncDataSystem(
             config,
             policy,
-            source=None if config.offline else _source_of(config),
+            make_source=None if config.offline else _maker_of_source(config),
             store=None if config.offline else store,
             publish=self._take,
         )
         if config.source is None and not (config.daemon or config.offline):
             self._announce_no_upstream()
+        fork.watch(self, fork.Rank.CLIENT)
         if runtime.can_spawn():
             self._start()
 
@@ -100,6 +101,7 @@ class AsyncClient:
             is never needed: an evaluation that finds nothing in memory reads the store itself,
             or answers the default.
         """
+        fork.settle()
         if self._config.offline or self._report is not None:
             return self.is_ready
         return await self._data.wait_until_ready(timeout)
@@ -114,6 +116,7 @@ class AsyncClient:
 
         Evaluations go on answering from memory. Calling it again returns the same report.
         """
+        fork.settle()
         if self._report is None:
             self._report = CloseReport(complete=False)
             self._report = CloseReport(complete=await self._data.stop(timeout))
@@ -141,7 +144,7 @@ class AsyncClient:
                 a flag that is off and says nothing else, or any failure.
         """
         try:
-            if context.valid:
+            if MARK[0] and context.valid:
                 catalog = self._catalog
                 result = catalog.flags[key].evaluate(context, catalog)
                 if result.index is not None:
@@ -227,6 +230,7 @@ class AsyncClient:
             details_only_for_tracked_flags: leave out what nobody needs who sends no events.
         """
         try:
+            fork.settle()
             catalog = await self._whole_catalog()
             if catalog is None or not _is_valid(context):
                 return FlagsState(valid=False)
@@ -248,6 +252,7 @@ class AsyncClient:
     @property
     def status(self) -> ClientStatus:
         """Everything that is known of the health of source, store and data."""
+        fork.settle()
         return self._data.status()
 
     def on_change(self, flag: str | None, listener: ChangeListener) -> Callable[[], None]:
@@ -259,6 +264,7 @@ class AsyncClient:
         Returns:
             A function that ends it.
         """
+        fork.settle()
         return self._data.listeners.on_change(flag, listener)
 
     def on_value_change(
@@ -269,6 +275,7 @@ class AsyncClient:
         Returns:
             A function that ends it.
         """
+        fork.settle()
         catalog = self._data.catalog
         return self._data.listeners.on_value_change(flag, context, listener, catalog)
 
@@ -287,6 +294,11 @@ class AsyncClient:
         return self._data.health.listeners.add(listener)
 
     # --- inside --------------------------------------------------------------------------------
+
+    def after_fork(self) -> None:
+        """Begin anew in the child of a fork; called by itself. Memory and listeners stay."""
+        if self._data.forget_parent() and runtime.can_spawn_in_hook():
+            self._start()
 
     def _start(self) -> None:
         if not self._config.offline and self._report is None:
@@ -315,6 +327,7 @@ class AsyncClient:
 
     async def _evaluate(self, key: str, context: Context, default: Any) -> Detail[Any]:
         try:
+            fork.settle()
             default = self._default(key, default)
             result = await self._result(key, context)
         except StoreError as exc:
@@ -330,10 +343,12 @@ class AsyncClient:
         """Evaluate, bringing in what is missing; the order of checks is the specification's."""
         if self._config.offline:
             return _failed(ErrorKind.CLIENT_NOT_READY)
+        deadline = runtime.monotonic() + self._deadline
         if self._report is None:
             self._data.start()
+            await self._data.pump(deadline)
         if not self._data.is_ready:
-            await self._data.look_for_data()
+            await self._data.look_for_data(self._deadline)
         if not self._data.is_ready:
             self._warn_once("the client has no flag data yet: evaluations answer the default")
             return _failed(ErrorKind.CLIENT_NOT_READY)
@@ -342,18 +357,12 @@ class AsyncClient:
             return _failed(ErrorKind.USER_NOT_SPECIFIED)
         if not isinstance(key, str):
             return _failed(ErrorKind.FLAG_NOT_FOUND)
-        return await self._result_with_fetches(key, context)
-
-    async def _result_with_fetches(self, key: str, context: Context) -> Result:
-        deadline = runtime.monotonic() + self._deadline
         reading = self._data.new_reading()
+        if reading is None:
+            return _evaluated(key, context, self._data.catalog)
         while True:
-            catalog = reading.catalog
             try:
-                flag = catalog.flag(key)
-                if flag is None:
-                    return _failed(ErrorKind.FLAG_NOT_FOUND)
-                return flag.evaluate(context, catalog)
+                return _evaluated(key, context, reading.catalog)
             except InputMissing as missing:
                 wanted = missing.items
             await reading.fetch(wanted, deadline)
@@ -363,9 +372,9 @@ class AsyncClient:
             return None
         if self._report is None:
             self._data.start()
-        await self._data.load_all()
-        catalog = self._data.catalog
-        return catalog if self._data.is_ready and catalog.complete else None
+            await self._data.pump(runtime.monotonic() + self._deadline)
+        catalog = await self._data.whole_catalog(self._deadline)
+        return catalog if self._data.is_ready and self._data.has_everything(catalog) else None
 
     def _default(self, key: str, default: Any) -> Any:
         defaults = self._config.defaults
@@ -377,20 +386,27 @@ class AsyncClient:
             log.warning(message)
 
 
-def _source_of(config: Config) -> AsyncDataSource | None:
-    """Return the live source that the settings describe."""
+def _maker_of_source(config: Config) -> MakeSource | None:
+    """Return what makes the live source that the settings describe."""
     if config.source is None:
         return None
     if isinstance(config.source, FileSource):
         # here, because readers of a store start faster without what files need
         from flagkeep._async.file_source import AsyncFileDataSource  # noqa: PLC0415
 
-        return AsyncFileDataSource(config.source)
-    make = getattr(config.source, "async_source", None)
+        return partial(AsyncFileDataSource, config.source)
+    make: MakeSource | None = getattr(config.source, "async_source", None)
     if make is None:
         problem = "this source makes nothing for this colour of client: it lacks async_source()"
         raise ConfigError(problem)
-    return cast(AsyncDataSource, make())
+    return make
+
+
+def _evaluated(key: str, context: Context, catalog: Catalog) -> Result:
+    flag = catalog.flag(key)
+    if flag is None:
+        return _failed(ErrorKind.FLAG_NOT_FOUND)
+    return flag.evaluate(context, catalog)
 
 
 def _problem_of(context: object) -> str:

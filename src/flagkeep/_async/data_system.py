@@ -1,18 +1,23 @@
 """Where a client's data comes from and goes to: source -> memory -> store, or store -> memory.
 
 Connected: what the store holds is served until the source has delivered, then memory alone
-answers, and the store is filled from it. Daemon mode: the store is read and nothing is written.
-The store being down stops neither the source nor the evaluations.
+answers, and the store is filled from it; with `prefetch` off items are read through the store. In
+daemon mode the store is read and nothing is written. The store being down stops neither the source
+nor the evaluations.
+
+In the child of a fork memory and listeners stay, and everything that works begins anew.
 """
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Final
 
 from flagkeep._async.environment import AsyncEnvironment
 from flagkeep._async.interfaces import AsyncDataSource, AsyncFeatureStore
+from flagkeep._async.item_cache import AsyncItemCache
 from flagkeep._async.listeners import AsyncListeners, AsyncStatusListeners
-from flagkeep._async.reading import AsyncReading, AsyncReadThrough
+from flagkeep._async.reading import AsyncItemReading
 from flagkeep._async.store_health import AsyncStoreHealth
 from flagkeep._async.store_reader import AsyncStoreReader
 from flagkeep._async.store_writer import AsyncStoreWriter
@@ -32,7 +37,13 @@ from flagkeep.version import VERSION
 
 log = logging.getLogger("flagkeep.client")
 
+MakeSource = Callable[[], AsyncDataSource]
+
 _UPDATED: Final = frozenset({SourceState.VALID, SourceState.OFF})
+_NO_THREADS: Final = (
+    "uWSGI does not let threads run here: flag data is refreshed by the requests, on their time."
+    " Set enable-threads = true in uWSGI's configuration"
+)
 
 
 class AsyncDataSystem:
@@ -49,25 +60,28 @@ class AsyncDataSystem:
         config: Config,
         policy: StorePolicy,
         *,
-        source: AsyncDataSource | None,
+        make_source: MakeSource | None,
         store: AsyncFeatureStore | None,
         publish: Callable[[Catalog], None],
     ) -> None:
         self._config = config
         self._policy = policy
-        self._source = source
+        self._make_source = make_source
+        self._source = None if make_source is None else make_source()
         self._store = store
         self._publish = publish
         self._work = AsyncWork()
         self._feed: runtime.Task | None = None
         self._is_started = False
+        self._start_guard = runtime.Guard()
         self._machine = SourceStateMachine(runtime.wall_time())
         self.source_listeners = AsyncStatusListeners(self._work)
         self._received = False
         self._lost_touch: float | None = None
         self.settled = runtime.Event()
         self.listeners = AsyncListeners(self._work)
-        self._environment = AsyncEnvironment(self._swapped, fetches=source is None)
+        self._environment = AsyncEnvironment(self._swapped, fetches=make_source is None)
+        self._cache: AsyncItemCache | None = None
         self.health: AsyncStoreHealth | None = None
         self._reader: AsyncStoreReader | None = None
         self._writer: AsyncStoreWriter | None = None
@@ -87,7 +101,11 @@ class AsyncDataSystem:
             policy=self._policy,
             cache=self._config.cache,
             needs_marker=not self._config.daemon,
+            follows=self._source is None,
         )
+        self._reader.is_listened = lambda: self.listeners.any
+        if self._source is None or not self._policy.prefetch:
+            self._use_cache(self._reader)
         if self._source is not None:
             record = WriterRecord(
                 writer=process.new_writer_id(),
@@ -98,6 +116,23 @@ class AsyncDataSystem:
             self._writer = AsyncStoreWriter(
                 store, self._environment, self.health, self._work, record=record
             )
+            if self._cache is not None:
+                self._writer.written = self._cache.take_written
+                if self._config.cache.seconds == math.inf:
+                    self._writer.failed = self._cache.take_written
+
+    def _use_cache(self, reader: AsyncStoreReader) -> None:
+        is_wanted = not self._policy.prefetch and not self._config.cache.is_off
+        cache = AsyncItemCache(
+            reader,
+            self._environment,
+            self._work,
+            seconds=self._config.cache.seconds if is_wanted else 0.0,
+            is_memory_ours=self._source is None,
+        )
+        reader.dropped = cache.drop
+        reader.took_all = cache.take_all
+        self._cache = cache
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -105,17 +140,48 @@ class AsyncDataSystem:
         """Begin; does nothing when it was called before."""
         if self._is_started:
             return
-        self._is_started = True
+        with self._start_guard:
+            if self._is_started:
+                return
+            self._is_started = True
         self._work.start()
-        if self._source is not None:
-            self._feed = runtime.spawn("flagkeep-feed", self._run_source)
-        elif self._reader is not None:
+        if self._work.is_pumped:
+            log.error("%s", _NO_THREADS)
+        if self._cache is not None:
+            self._cache.start()
+        if self._reader is not None:
             self._reader.start()
+        if self._make_source is not None:
+            if self._source is None:
+                self._source = self._make_source()
+            self._feed = runtime.spawn("flagkeep-feed", self._run_source)
+        self._refresh_short_way()
+
+    async def pump(self, deadline: float) -> None:
+        """Do on the caller's time what is due, where nobody else does it."""
+        if self._work.is_pumped:
+            await self._work.run_due(deadline)
+
+    def forget_parent(self) -> bool:
+        """In the child of a fork: let go of all that works for the parent, so as to start anew.
+
+        Returns:
+            Whether it had been started.
+        """
+        was_started, self._is_started = self._is_started, False
+        self._work.forget_parent()
+        self._feed = None
+        if self._make_source is not None:
+            self._source = None
+        if self._writer is not None:
+            self._writer.forget_parent()
+        self._refresh_short_way()
+        return was_started
 
     async def wait_until_ready(self, timeout: float) -> bool:
         """Wait for data, at most `timeout` seconds; returns whether evaluations have any."""
         self.start()
-        if self._source is not None:
+        if self._make_source is not None:
             await self.settled.wait(timeout)
         elif self._reader is not None:
             return await self._reader.wait_until_read(timeout)
@@ -143,7 +209,7 @@ class AsyncDataSystem:
         source = self._source
         if source is None:  # spawned for a source only
             return
-        if self._reader is not None:
+        if self._reader is not None and not self._received:
             await self._reader.read_what_is_there()  # it serves until the source delivers
         await source.run(self)
 
@@ -161,35 +227,45 @@ class AsyncDataSystem:
         """Whether every evaluation must be looked at: the store is asked, or age counts."""
         if self._policy.max_age is not None and self.data_age() is not None:
             return True
-        return self._reads_through
+        if self._work.is_pumped or not self._is_started:
+            return True
+        return self._cache is not None and self._config.cache.is_off
 
     @property
     def catalog(self) -> Catalog:
         """What is in memory now."""
         return self._environment.catalog
 
-    def new_reading(self) -> AsyncReading:
-        """Return what one evaluation reads from."""
-        reader = None if self._source is not None else self._reader
-        if self._reads_through:
-            return AsyncReadThrough(self._environment, reader)
-        return AsyncReading(self._environment, reader)
+    def new_reading(self) -> AsyncItemReading | None:
+        """Return what one evaluation reads from, if it is not memory alone."""
+        if self._cache is None or self._answers_from_memory:
+            return None
+        return AsyncItemReading(self._cache)
 
-    async def look_for_data(self) -> None:
+    async def look_for_data(self, timeout: float) -> None:
         """See whether the store has data by now, where nobody else would deliver any."""
-        if self._reader is not None and self._source is None:
-            await self._reader.look()
+        if self._reader is not None and self._make_source is None:
+            await self._reader.look(timeout)
 
-    async def load_all(self) -> None:
-        """Make sure that memory holds everything, or has tried to."""
-        if self._reader is None or self._source is not None:
-            return
-        if self._reads_through or not self._reader.complete.is_set():
-            await self._reader.refresh_unless_down()
+    async def whole_catalog(self, timeout: float) -> Catalog:
+        """Return everything, read anew where memory does not hold it."""
+        if self._reader is not None and self._cache is not None and self._make_source is None:
+            if self._cache.has_all:
+                return self._cache.catalog
+            if not self._answers_from_memory and self._reader.can_read:
+                await self._reader.refresh(timeout)
+        return self._environment.catalog
+
+    def has_everything(self, catalog: Catalog) -> bool:
+        """Whether `catalog` holds all flags there are, as far as anybody knows."""
+        return catalog.complete or (self._cache is not None and catalog is self._cache.catalog)
 
     @property
-    def _reads_through(self) -> bool:
-        return self._reader is not None and self._source is None and self._config.cache.is_off
+    def _answers_from_memory(self) -> bool:
+        """Whether memory holds everything and is kept up to date, so that nothing is read."""
+        if self._config.cache.is_off or not self._policy.prefetch:
+            return False
+        return self._reader is not None and self._reader.complete.is_set()
 
     def _is_too_old(self) -> bool:
         if self._policy.max_age is None:
@@ -215,7 +291,7 @@ class AsyncDataSystem:
             # with the last good versions of bad items, which the store must not lose either
             written = ChangeSet(full=True, flags=data.flags, segments=data.segments)
         else:
-            self._environment.update(changes, newer_wins=True)
+            self._environment.update(changes)
             written = changes
         if self._writer is not None:
             self._writer.write(written)
@@ -265,7 +341,9 @@ class AsyncDataSystem:
         )
 
     def _refresh_short_way(self) -> None:
-        self._publish(self._environment.catalog)
+        reads_items = self._cache is not None and not self._policy.prefetch
+        catalog = self._cache.catalog if self._cache and reads_items else self._environment.catalog
+        self._publish(catalog)
 
     def _swapped(self, old: DataSet, new: DataSet, refs: frozenset[ItemRef]) -> None:
         self._refresh_short_way()

@@ -38,12 +38,12 @@ class AsyncFeatureStore(Protocol):
         """
         ...
 
-    async def get_all(self) -> StoreContents:
-        """Return everything, as of one moment."""
+    async def get_all(self, *, timeout: float | None = None) -> StoreContents:
+        """Return everything, as of one moment; `timeout` as for `get_many`."""
         ...
 
-    async def is_initialized(self) -> bool:
-        """Return whether a full set was ever written."""
+    async def is_initialized(self, *, timeout: float | None = None) -> bool:
+        """Return whether a full set was ever written; `timeout` as for `get_many`."""
         ...
 
     async def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:

@@ -86,6 +86,11 @@ class AsyncListeners:
         self._watched: list[_Watched] = []
         self._dependencies = Dependencies()
 
+    @property
+    def any(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._changes or self._watched)
+
     def on_change(self, key: str | None, listener: ChangeListener) -> Callable[[], None]:
         """Call `listener` with each change of the flag, or of any; returns how to end that."""
         return self._keep(self._changes, (key, listener))

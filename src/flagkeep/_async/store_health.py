@@ -1,6 +1,7 @@
 """Whether the store of one client works: keeps count, tells listeners, logs each change once."""
 
 import logging
+import math
 from collections.abc import Callable
 
 from flagkeep._async.listeners import AsyncStatusListeners
@@ -31,18 +32,24 @@ class AsyncStoreHealth:
 
     @property
     def is_up(self) -> bool:
-        """Whether the last operation worked."""
+        """Whether nothing is known to fail."""
         return self._availability.is_up
 
-    def is_worth_a_try(self, now: float) -> bool:
-        """Whether an evaluation should ask the store at all."""
-        return self._availability.is_worth_a_try(now)
+    @property
+    def can_read(self) -> bool:
+        """Whether anybody should ask the store at all; the probe alone does so in any case."""
+        return self._availability.can_read
 
-    def failed(self, error: StoreError) -> None:
+    @property
+    def is_wiped(self) -> bool:
+        """Whether the store is known to have lost data."""
+        return self._availability.is_wiped
+
+    def failed(self, error: StoreError, *, writing: bool = False) -> None:
         """Note that an operation failed."""
         with self._guard:
             is_news = self._availability.failed(
-                error.reason, now=runtime.monotonic(), wall_now=runtime.wall_time()
+                error.reason, writing=writing, wall_now=runtime.wall_time()
             )
         if is_news:
             self._name = error.store  # the driver knows best what to call it
@@ -51,15 +58,15 @@ class AsyncStoreHealth:
         else:
             log.debug("still: %s", error)
 
-    def succeeded(self) -> None:
+    def succeeded(self, *, writing: bool = False) -> None:
         """Note that an operation worked."""
         if self._availability.is_up:
-            self._availability.succeeded(now=runtime.monotonic(), wall_now=0.0)
+            self._availability.touched(runtime.monotonic())
             return
         with self._guard:
             down_for = self._availability.down_for(runtime.wall_time())
             is_news = self._availability.succeeded(
-                now=runtime.monotonic(), wall_now=runtime.wall_time()
+                writing=writing, now=runtime.monotonic(), wall_now=runtime.wall_time()
             )
         if is_news:
             log.warning("%s works again after %.1f s", self._name, down_for)
@@ -79,6 +86,20 @@ class AsyncStoreHealth:
             is_news = self._availability.note(stale=is_stale)
         if is_news:
             self._tell()
+
+    def note_rolled_back(self, *, is_rolled_back: bool) -> None:
+        """Note whether the store went back to older versions."""
+        with self._guard:
+            is_news = self._availability.note(rolled_back=is_rolled_back)
+        if is_news and is_rolled_back:
+            log.warning("%s has older versions than before; they are served", self._name)
+        if is_news:
+            self._tell()
+
+    def silent_for(self) -> float:
+        """Return for how many seconds nothing has been heard of the store."""
+        age = self._availability.age(runtime.monotonic())
+        return math.inf if age is None else age
 
     def status(self) -> StoreStatus:
         """Return the state."""

@@ -7,26 +7,30 @@ The only module of the package that imports asyncio, so that the sync client nee
 import asyncio
 import inspect
 import logging
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
 
+from flagkeep._runtime import fork
+from flagkeep._runtime.guard import Guard
 from flagkeep.errors import StoreUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
-P1 = TypeVar("P1")
+R_co = TypeVar("R_co", covariant=True)
+
+__all__ = [
+    "Event", "Guard", "Job", "Lock", "Task", "Worker", "call_listener", "can_spawn",
+    "can_spawn_in_hook", "monotonic", "needs_pumping", "spawn", "wall_time", "within",
+]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
 
 monotonic = time.monotonic
 wall_time = time.time
 Lock = asyncio.Lock
-Guard = threading.Lock
-"""Held for a few steps, never while waiting; the same in both modules."""
 Job = Callable[[], Awaitable[None]]
 
 
@@ -39,15 +43,33 @@ def can_spawn() -> bool:
     return True
 
 
-async def within(seconds: float, store: str, fn: Callable[[P1], Awaitable[T]], argument: P1) -> T:
-    """Return what `fn` returns, if it does so in time.
+def can_spawn_in_hook() -> bool:
+    """Return whether `spawn` works in the child of a fork before the fork has returned: never."""
+    return False
+
+
+def needs_pumping() -> bool:
+    """Return whether callers must do the background's work: never, the loop runs them all."""
+    return False
+
+
+class Bounded(Protocol[R_co]):
+    """A read of a store that takes a timeout."""
+
+    def __call__(self, *, timeout: float | None = None) -> Awaitable[R_co]:
+        """Return what was read."""
+        ...
+
+
+async def within(seconds: float, store: str, read: Bounded[T]) -> T:
+    """Return what `read` returns, if it does so in time.
 
     Raises:
         StoreUnavailable: it did not; what it began is cancelled.
     """
     try:
         async with asyncio.timeout(seconds):
-            return await fn(argument)
+            return await read(timeout=seconds)
     except TimeoutError:
         reason = f"no answer within {seconds:.3f} s"
         raise StoreUnavailable(store, "read", reason) from None
@@ -59,11 +81,12 @@ class Event:
     asyncio's own may not: its `set` touches futures of a loop that runs elsewhere.
     """
 
-    __slots__ = ("_up", "_waiting")
+    __slots__ = ("__weakref__", "_up", "_waiting")
 
     def __init__(self) -> None:
         self._up = False
         self._waiting: set[asyncio.Future[None]] = set()
+        fork.watch(self, fork.Rank.LOCK)
 
     def set(self) -> None:
         """Raise the flag and wake everybody who waits for it."""
@@ -93,6 +116,10 @@ class Event:
             return future.done() or self.is_set()
         finally:
             self._waiting.discard(future)
+
+    def after_fork(self) -> None:
+        """Forget who waits in the parent."""
+        self._waiting = set()
 
 
 def _call_in_loop_of(future: asyncio.Future[None], fn: Callable[[], object]) -> None:
@@ -144,11 +171,12 @@ class Worker:
     One thread keeps the calls in order, and is all that a driver without an asyncio form may cost.
     """
 
-    __slots__ = ("_name", "_pool")
+    __slots__ = ("__weakref__", "_name", "_pool")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._pool: ThreadPoolExecutor | None = None
+        fork.watch(self, fork.Rank.LOCK)
 
     async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `fn` returns.
@@ -170,6 +198,10 @@ class Worker:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
+
+    def after_fork(self) -> None:
+        """Forget the thread, which only the parent has."""
+        self._pool = None
 
     def _running_pool(self) -> ThreadPoolExecutor:
         if self._pool is None:

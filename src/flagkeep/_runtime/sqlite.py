@@ -93,8 +93,8 @@ class SQLiteSession:
 
         return self._read("get_many", read, timeout)
 
-    def get_all(self) -> StoreContents:
-        """Return everything, as of one moment."""
+    def get_all(self, timeout: float | None = None) -> StoreContents:
+        """Return everything, as of one moment; `timeout` as for `get_many`."""
 
         def read(opened: Opened) -> StoreContents:
             bad: list[BadItem] = []
@@ -108,17 +108,17 @@ class SQLiteSession:
                 marker is not None, found[Kind.FLAG], found[Kind.SEGMENT], tuple(bad)
             )
 
-        return self._read("get_all", read)
+        return self._read("get_all", read, timeout)
 
-    def is_initialized(self) -> bool:
-        """Return whether the marker is there."""
+    def is_initialized(self, timeout: float | None = None) -> bool:
+        """Return whether the marker is there; `timeout` as for `get_many`."""
 
         def read(opened: Opened) -> bool:
             return (
                 opened.execute(layout.SELECT_MARKER, self._names.marker_row).fetchone() is not None
             )
 
-        return self._read("is_initialized", read)
+        return self._read("is_initialized", read, timeout)
 
     def read_record(self) -> WriterRecord | None:
         """Return who wrote last."""

@@ -5,22 +5,29 @@ held while waiting.
 """
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
+
+from flagkeep._runtime import fork
+from flagkeep._runtime.guard import Guard
 
 P = ParamSpec("P")
 T = TypeVar("T")
-P1 = TypeVar("P1")
+R_co = TypeVar("R_co", covariant=True)
+
+__all__ = [
+    "Event", "Guard", "Job", "Lock", "Task", "Worker", "call_listener", "can_spawn",
+    "can_spawn_in_hook", "monotonic", "needs_pumping", "spawn", "wall_time", "within",
+]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
 
 monotonic = time.monotonic
 wall_time = time.time
 Lock = threading.Lock
-Guard = threading.Lock
-"""Held for a few steps, never while waiting; the same in both modules."""
 Job = Callable[[], None]
 
 
@@ -29,18 +36,48 @@ def can_spawn() -> bool:
     return True
 
 
-def within(seconds: float, store: str, fn: Callable[[P1], T], argument: P1) -> T:  # noqa: ARG001
-    """Return what `fn` returns; the driver's own timeout bounds it on a thread."""
-    return fn(argument)
+def can_spawn_in_hook() -> bool:
+    """Return whether `spawn` works in the child of a fork before the fork has returned.
+
+    Under gevent a thread is a greenlet, and its hub is made anew only after that.
+    """
+    gevent: Any = sys.modules.get("gevent.monkey")
+    return gevent is None or not gevent.is_module_patched("threading")
+
+
+def needs_pumping() -> bool:
+    """Return whether threads hardly ever run here, so that callers must do the background's work.
+
+    A worker of uWSGI holds the interpreter's lock between requests, unless it is told not to.
+    """
+    options: Any = getattr(sys.modules.get("uwsgi"), "opt", None)
+    if not options:
+        return False
+    given = {name.decode() if isinstance(name, bytes) else name for name in options}
+    return not given & {"enable-threads", "threads"}
+
+
+class Bounded(Protocol[R_co]):
+    """A read of a store that takes a timeout."""
+
+    def __call__(self, *, timeout: float | None = None) -> R_co:
+        """Return what was read."""
+        ...
+
+
+def within(seconds: float, store: str, read: Bounded[T]) -> T:  # noqa: ARG001
+    """Return what `read` returns; the driver bounds it."""
+    return read(timeout=seconds)
 
 
 class Event:
     """A flag to wait for. `set` and `clear` may be called from any thread."""
 
-    __slots__ = ("_event",)
+    __slots__ = ("__weakref__", "_event")
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        fork.watch(self, fork.Rank.LOCK)
 
     def set(self) -> None:
         """Raise the flag and wake everybody who waits for it."""
@@ -57,6 +94,12 @@ class Event:
     def wait(self, timeout: float | None) -> bool:
         """Wait until the flag is up, for `timeout` seconds at most; return whether it is."""
         return self._event.wait(timeout)
+
+    def after_fork(self) -> None:
+        """Forget who waits in the parent."""
+        was_up, self._event = self._event.is_set(), threading.Event()
+        if was_up:
+            self._event.set()
 
 
 class Task:

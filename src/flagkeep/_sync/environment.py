@@ -4,13 +4,16 @@ Everything that changes what evaluations see is in this file. Readers take `cata
 lock; writers come from several threads and take turns.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+
+import msgspec
 
 from flagkeep._runtime import threads as runtime
 from flagkeep.evaluation.catalog import Catalog
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef
 from flagkeep.storage.dataset import Change, DataSet, replaced, updated
+from flagkeep.storage.freshness import Fills, Rollbacks
 
 SwapListener = Callable[[DataSet, DataSet, frozenset[ItemRef]], None]
 
@@ -20,11 +23,13 @@ class Environment:
 
     Attributes:
         data: every item, as received.
-        catalog: the same, ready for evaluation.
+        catalog: the same, ready for evaluation; complete once a full set was taken.
+        fills: which of several reads of a store counts.
+        rollbacks: what a store has in older versions than it had.
 
     Args:
         swapped: told of each new state: before, after, and the items that differ.
-        fetches: whether an evaluation may ask a store for what is not here yet.
+        fetches: whether what is not here may still be in a store.
     """
 
     def __init__(self, swapped: SwapListener, *, fetches: bool) -> None:
@@ -32,36 +37,55 @@ class Environment:
         self._swapped = swapped
         self.data = DataSet()
         self.catalog = Catalog({}, {}, complete=not fetches)
+        self.fills = Fills()
+        self.rollbacks = Rollbacks()
 
     def replace(self, changes: ChangeSet) -> DataSet:
-        """Take a full set as the whole truth; returns the state after it."""
+        """Take a full set of a source as the whole truth; returns the state after it."""
         with self._guard:
             return self._swap(replaced(self.data, changes))
 
-    def update(self, changes: ChangeSet, *, newer_wins: bool) -> DataSet:
-        """Take a partial set; `newer_wins` False takes lower versions too."""
+    def update(self, changes: ChangeSet) -> DataSet:
+        """Take what is newer of a partial set of a source; returns the state after it."""
         with self._guard:
-            return self._swap(updated(self.data, changes, newer_wins=newer_wins))
+            return self._swap(updated(self.data, changes, newer_wins=True))
 
-    def learn(self, found: ChangeSet, asked: Iterable[ItemRef]) -> None:
-        """Take single items as the store has them; what was `asked` and not found is absent."""
+    def take_all(self, read: ChangeSet, began: int) -> None:
+        """Take everything that a store has, by a read that began at that tick of `fills`."""
         with self._guard:
-            old = self.catalog
-            if old.complete:
-                self._swap(updated(self.data, found, newer_wins=False))
-                return
-            self.data = updated(self.data, found, newer_wins=False).data
-            items: Mapping[ItemRef, SerializedItem] = dict(found.items())
-            absent = old.absent | {ref for ref in asked if ref not in items}
-            self.catalog = self._partial(absent - items.keys())
-            self.catalog.flags.update(old.flags)
-            self.catalog.segments.update(old.segments)
-            for kind, key in items:
-                (self.catalog.flags if kind is Kind.FLAG else self.catalog.segments).pop(key, None)
-        self._swapped(self.data, self.data, frozenset())
+            kept = {}
+            for ref in self.fills.overlapping(began):
+                known = self.data.item(ref)
+                found = read.of(ref.kind).get(ref.key)
+                if known is not None and not self.fills.may_fill(ref, began, known, found):
+                    kept[ref] = known
+            change = replaced(self.data, read.with_items(kept) if kept else read)
+            self._note_versions(change)
+            self._swap(change)
+            self.fills.ended_all(began)
 
-    def _partial(self, absent: frozenset[ItemRef]) -> Catalog:
-        return Catalog(self.data.flags, self.data.segments, complete=False, absent=absent)
+    def take_some(self, read: ChangeSet, began: int) -> None:
+        """Take what a store has of single items; lower versions are the truth, too."""
+        with self._guard:
+            wanted = {
+                ref: item
+                for ref, item in read.items()
+                if self.fills.may_fill(ref, began, self.data.item(ref), item)
+            }
+            part = msgspec.structs.replace(ChangeSet.partial(wanted), bad=read.bad)
+            change = updated(self.data, part, newer_wins=False)
+            self._note_versions(change)
+            self._swap(change)
+            self.fills.ended(wanted)
+
+    def note_bad(self, bad: Mapping[ItemRef, BadItem]) -> None:
+        """Name items that cannot be used."""
+        with self._guard:
+            self.data = msgspec.structs.replace(self.data, bad={**self.data.bad, **bad})
+
+    def _note_versions(self, change: Change) -> None:
+        for ref in change.refs:
+            self.rollbacks.see(ref, self.data.item(ref), change.data.item(ref))
 
     def _swap(self, change: Change) -> DataSet:
         old, was_complete = self.data, self.catalog.complete
@@ -71,3 +95,4 @@ class Environment:
         self.data = change.data
         self._swapped(old, change.data, change.refs)
         return change.data
+

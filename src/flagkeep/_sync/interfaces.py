@@ -38,12 +38,12 @@ class FeatureStore(Protocol):
         """
         ...
 
-    def get_all(self) -> StoreContents:
-        """Return everything, as of one moment."""
+    def get_all(self, *, timeout: float | None = None) -> StoreContents:
+        """Return everything, as of one moment; `timeout` as for `get_many`."""
         ...
 
-    def is_initialized(self) -> bool:
-        """Return whether a full set was ever written."""
+    def is_initialized(self, *, timeout: float | None = None) -> bool:
+        """Return whether a full set was ever written; `timeout` as for `get_many`."""
         ...
 
     def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:

@@ -1,14 +1,17 @@
-"""Reading a store that some other process fills, and noticing what it writes.
+"""Reading a store, noticing what changes there, and when it does not answer.
 
-Until the first whole read an evaluation fetches what it needs itself, within its deadline. After
-that memory answers, and this keeps memory fresh: by asking the store for changes every few
-hundredths of a second where it can tell (push), and by a whole read when the cache's time is up.
-What can go wrong with a store never reaches an evaluation that has something to answer with.
+With prefetch on, memory becomes equal to the store soon after the start, and this keeps it so: by
+asking for changes every few hundredths of a second where the store can tell (push), and by a whole
+read when the cache's time is up. Whoever learns that something changed says so to `changed`.
+
+A store that does not answer is asked by nobody but a probe, until that succeeds. What can go wrong
+with a store never reaches an evaluation that has something to answer with.
 """
 
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
 from flagkeep._sync.environment import Environment
 from flagkeep._sync.interfaces import FeatureStore
@@ -18,8 +21,8 @@ from flagkeep._runtime import threads as runtime
 from flagkeep.config import CachePolicy, StorePolicy
 from flagkeep.errors import StoreError, StoreMissing, StoreUnavailable
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, Kind
-from flagkeep.storage.availability import RETRY_AFTER
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.storage.availability import HEARTBEAT, RETRY_AFTER
 from flagkeep.storage.contents import StoreContents, as_changes
 from flagkeep.storage.dataset import checked
 
@@ -31,11 +34,19 @@ SLOWEST_POLL = 0.05
 
 
 class StoreReader:
-    """Keeps an environment equal to a store.
+    """Everything that a client reads from its store.
 
     Attributes:
+        name: of the store.
+        complete: set once memory holds what the store does.
         is_usable: whether evaluations may use what was read: data was there, or, in daemon mode,
             in any case.
+        is_listened: set by the owner: whether anybody wants to know of changes.
+        dropped: set by the owner: told which single items, or None for all, must be read again.
+        took_all: set by the owner: told of each read of everything, and when it began.
+
+    Args:
+        follows: whether memory is to be what the store has; not if it is what a source says.
     """
 
     def __init__(
@@ -48,7 +59,9 @@ class StoreReader:
         policy: StorePolicy,
         cache: CachePolicy,
         needs_marker: bool,
+        follows: bool,
     ) -> None:
+        self.name = store.name
         self._store = store
         self._environment = environment
         self._health = health
@@ -56,35 +69,58 @@ class StoreReader:
         self._policy = policy
         self._cache = cache
         self._needs_marker = needs_marker
+        self._follows = follows
         self._saw_marker = False
-        self._is_waiting = False
+        self._is_hurrying = False
         self._quiet_polls = 0
         self._look_again_at = 0.0
+        self._patience: float | None = None
         self.complete = runtime.Event()
         self.is_usable = not needs_marker
+        self.is_listened: Callable[[], bool] = lambda: False
+        self.dropped: Callable[[Collection[ItemRef] | None], None] = lambda _: None
+        self.took_all: Callable[[int], None] = lambda _: None
 
     def start(self) -> None:
-        """Schedule the first whole read and, where the store can tell of changes, the polls."""
-        if self._policy.prefetch:
-            self._work.later(PREFETCH_AFTER, self._first_refresh)
-        if self._pushes:
-            self._work.later(PREFETCH_AFTER, self._poll)
+        """Schedule what is done by and by; in the child of a fork, again."""
+        self._is_hurrying = False
+        # Where callers do this work, it may take no longer than they would wait.
+        self._patience = self._policy.deadline if self._work.is_pumped else None
+        if self._follows:
+            if self._policy.prefetch:
+                self._work.later(PREFETCH_AFTER, self._prefetch)
+            if self._refresh_interval < math.inf:
+                self._work.later(PREFETCH_AFTER + self._refresh_interval, self._refresh_by_age)
+            if self._pushes:
+                self._work.later(PREFETCH_AFTER, self._poll)
+        self._work.later(HEARTBEAT, self._heartbeat)
+        if not self._health.can_read:
+            self._work.soon(self._probe_until_back)
+
+    @property
+    def can_read(self) -> bool:
+        """Whether the store is not known to be down."""
+        return self._health.can_read
 
     def hurry(self) -> None:
         """Do the first whole read now."""
-        if self._policy.prefetch and not self.complete.is_set() and not self._is_waiting:
-            self._is_waiting = True
-            self._work.soon(self._first_refresh)
+        if self._prefetches and not self.complete.is_set() and not self._is_hurrying:
+            self._is_hurrying = True
+            self._work.soon(self._prefetch)
 
     def wait_until_read(self, timeout: float) -> bool:
         """Wait for the first whole read, at most `timeout` seconds; returns whether it worked."""
-        if not self._policy.prefetch:
-            return self.refresh()
+        if not self._prefetches or self._work.is_pumped:
+            return self.refresh(timeout)
         self.hurry()
         return self.complete.wait(timeout)
 
-    def fetch(self, refs: Collection[ItemRef], deadline: float) -> ChangeSet:
-        """Read some items on the caller's time.
+    # --- reading on the caller's time ----------------------------------------------------------
+
+    def fetch(
+        self, refs: Collection[ItemRef], deadline: float
+    ) -> dict[ItemRef, SerializedItem]:
+        """Read some items.
 
         Args:
             deadline: on the monotonic clock; shared by all reads of one evaluation.
@@ -92,114 +128,207 @@ class StoreReader:
         Raises:
             StoreError: it failed, is known to be down, or the deadline has passed.
         """
-        now = runtime.monotonic()
-        if not self._health.is_worth_a_try(now):
-            raise StoreUnavailable(self._store.name, "get_many", "it is known to be down")
-        if now >= deadline:
+        if not self._health.can_read:
+            raise StoreUnavailable(self.name, "get_many", "it is known to be down")
+        left = deadline - runtime.monotonic()
+        if left <= 0:
             reason = f"the evaluation's {self._policy.deadline} s are over"
-            raise StoreUnavailable(self._store.name, "get_many", reason)
+            raise StoreUnavailable(self.name, "get_many", reason)
         try:
-            found = runtime.within(
-                deadline - now, self._store.name, self._store.get_many, refs
-            )
+            found = runtime.within(left, self.name, partial(self._store.get_many, refs))
         except StoreError as exc:
-            self._health.failed(exc)
+            self._failed(exc)
             raise
         self._health.succeeded()
-        return checked(self._environment.data, ChangeSet.partial(found))
+        self.hurry()
+        return found
 
-    def look(self) -> None:
+    def has_lost_data(self, deadline: float) -> bool:
+        """Return whether items that are gone were lost with others, and are to be served."""
+        if not self._policy.keep_when_wiped:
+            return False
+        if not self._follows:  # what the source says is the truth, whatever the store has
+            return True
+        if not self._health.is_wiped:
+            self.refresh(max(0.001, deadline - runtime.monotonic()))
+        return self._health.is_wiped
+
+    def look(self, timeout: float) -> None:
         """See whether there is data by now; at most every half second."""
         now = runtime.monotonic()
-        if now >= self._look_again_at:
+        if now >= self._look_again_at and self._health.can_read:
             self._look_again_at = now + RETRY_AFTER
-            self.refresh_unless_down()
+            self.refresh(timeout)
+
+    def refresh(self, timeout: float | None = None) -> bool:
+        """Read everything and make memory equal to it; returns whether that worked."""
+        began = self._environment.fills.begin()
+        timeout = timeout or self._patience
+        try:
+            if timeout is None:
+                contents = self._store.get_all()
+            else:
+                contents = runtime.within(timeout, self.name, self._store.get_all)
+        except StoreError as exc:
+            self._failed(exc)
+            return False
+        self._health.succeeded()
+        if self._policy.keep_when_wiped and self._is_wiped(contents):
+            self._saw_that_data_is_lost()
+        else:
+            self._adopt(contents, began)
+        return True
 
     def read_what_is_there(self) -> None:
         """Read everything once, before a source delivers; no store yet is no failure."""
         try:
             if self._store.is_initialized():
-                self.refresh()
+                self._saw_marker = True
+                self.is_usable = True
+                if self._policy.prefetch:
+                    self.refresh()
         except StoreMissing:
-            log.debug("%s is not there yet; the first write makes it", self._store.name)
+            log.debug("%s is not there yet; the first write makes it", self.name)
         except StoreError as exc:
-            self._health.failed(exc)
+            self._failed(exc)
 
-    def refresh_unless_down(self) -> None:
-        """Read everything, but not again and again from a store that is known to be down."""
-        if self._health.is_worth_a_try(runtime.monotonic()):
+    # --- what changed --------------------------------------------------------------------------
+
+    def changed(self, refs: tuple[ItemRef, ...] | None) -> None:
+        """Take note that these items changed in the store; None: anything may have.
+
+        Whoever can tell calls this: the poll, the cache's time, the end of an outage.
+        """
+        self.dropped(refs)
+        if not self._prefetches:
+            return
+        if refs is None or not self.complete.is_set():
             self.refresh()
+            return
+        began = self._environment.fills.begin()
+        found = self._store.get_many(refs, timeout=self._patience)
+        if len(found) < len(refs):  # a full replace dropped some: what else did it do?
+            self.refresh()
+            return
+        received = checked(self._environment.data, ChangeSet.partial(found))
+        self._environment.take_some(received, began)
+        self.note_rollbacks()
 
-    def refresh(self) -> bool:
-        """Read everything and make memory equal to it; returns whether that worked."""
-        try:
-            contents = self._store.get_all()
-        except StoreError as exc:
-            self._health.failed(exc)
-            return False
-        self._health.succeeded()
-        if self._policy.keep_when_wiped and self._is_wiped(contents):
-            if self._health.note_wiped(is_wiped=True):
-                log.error("%s has lost its data; what was read before is served", self._store.name)
-        else:
-            self._adopt(contents)
-        return True
+    def note_rollbacks(self) -> None:
+        """Tell the status whether items have come back in older versions."""
+        self._health.note_rolled_back(is_rolled_back=bool(self._environment.rollbacks))
+
+    @property
+    def _prefetches(self) -> bool:
+        """Whether memory is to become equal to the store."""
+        return self._follows and (self._policy.prefetch or self.is_listened())
 
     @property
     def _pushes(self) -> bool:
         return self._policy.push and self._store.poll_interval is not None
 
-    def _first_refresh(self) -> None:
-        self._is_waiting = True
-        if self.complete.is_set():
-            return
-        worked = self.refresh()
-        if not worked:
-            self._work.later(RETRY_AFTER, self._first_refresh)
-        elif 0 < self._cache.seconds < math.inf:
-            self._work.later(self._cache.seconds, self._refresh_by_age)
+    @property
+    def _refresh_interval(self) -> float:
+        """Seconds between two whole reads; with the cache off only listeners need them."""
+        return HEARTBEAT if self._cache.is_off else self._cache.seconds
+
+    def _prefetch(self) -> None:
+        self._is_hurrying = True
+        if not self.complete.is_set() and self._health.can_read:
+            self.refresh()
 
     def _refresh_by_age(self) -> None:
-        worked = self.refresh()
-        self._work.later(self._cache.seconds if worked else RETRY_AFTER, self._refresh_by_age)
+        is_wanted = self.is_listened() if self._cache.is_off else self._prefetches
+        if is_wanted and self._health.can_read:
+            self.changed(None)
+        self._work.later(self._refresh_interval, self._refresh_by_age)
 
     def _poll(self) -> None:
-        try:
-            changes = self._store.poll_changes()
-            if not self._health.is_up:
-                self.refresh_unless_down()
-            elif changes is not None:
-                self._quiet_polls = 0
-                self._apply(changes.refs)
-            elif self.complete.is_set():
-                self._quiet_polls += 1
-                self._health.succeeded()  # nothing new is news too: memory is current
-        except StoreError as exc:
-            self._health.failed(exc)
-            self._work.later(RETRY_AFTER, self._poll)
-            return
         interval = self._store.poll_interval or SLOWEST_POLL
-        is_quiet = self._quiet_polls > QUIET_POLLS
-        self._work.later(max(interval, SLOWEST_POLL) if is_quiet else interval, self._poll)
+        if self._health.can_read:
+            try:
+                changes = self._store.poll_changes()
+                if changes is not None:
+                    self._quiet_polls = 0
+                    self.changed(changes.refs)
+                elif self.complete.is_set():
+                    self._quiet_polls += 1
+                    self._health.succeeded()  # nothing new is news too: memory is current
+            except StoreError as exc:
+                self._failed(exc)
+        if self._quiet_polls > QUIET_POLLS:
+            interval = max(interval, SLOWEST_POLL)
+        self._work.later(interval, self._poll)
 
-    def _apply(self, refs: tuple[ItemRef, ...] | None) -> None:
-        if refs is None or not self.complete.is_set():
-            self.refresh()
-            return
-        found = self._store.get_many(refs)
-        if len(found) < len(refs):  # a full replace dropped some: what else did it do?
-            self.refresh()
-            return
-        received = checked(self._environment.data, ChangeSet.partial(found))
-        self._environment.update(received, newer_wins=False)
+    # --- whether it answers --------------------------------------------------------------------
 
-    def _adopt(self, contents: StoreContents) -> None:
+    def _failed(self, error: StoreError) -> None:
+        was_readable = self._health.can_read
+        self._health.failed(error)
+        if was_readable:
+            self._work.later(self._probe_interval, self._probe_until_back)
+
+    @property
+    def _probe_interval(self) -> float:
+        return HEARTBEAT if self._work.is_pumped else RETRY_AFTER
+
+    def _probe_until_back(self) -> None:
+        if self._health.can_read:
+            return
+        if self._probe():
+            self.changed(None)
+            if not self._prefetches:
+                self._health.succeeded()
+        if not self._health.can_read:
+            self._work.later(self._probe_interval, self._probe_until_back)
+
+    def _heartbeat(self) -> None:
+        """Ask a store that nobody has asked lately."""
+        is_due = self._health.can_read and self._health.silent_for() >= HEARTBEAT
+        if is_due and self._probe():
+            self._health.succeeded()
+        self._work.later(HEARTBEAT, self._heartbeat)
+
+    def _probe(self) -> bool:
+        """Ask for the marker, which costs least; returns whether there was an answer."""
+        try:
+            has_marker = self._store.is_initialized(timeout=self._patience)
+        except StoreMissing as exc:
+            if self._follows:
+                self._failed(exc)
+            return not self._follows  # the first write makes it
+        except StoreError as exc:
+            self._failed(exc)
+            return False
+        if has_marker:
+            self._saw_marker = True
+        if not self._follows:
+            self._note_marker(has_marker=has_marker)
+        elif has_marker is self._health.is_wiped and self._health.can_read:
+            self.dropped(None)
+            self.refresh()
+        return True
+
+    def _note_marker(self, *, has_marker: bool) -> None:
+        if has_marker:
+            self._health.note_wiped(is_wiped=False)
+        elif self._saw_marker:
+            self._saw_that_data_is_lost()
+
+    def _saw_that_data_is_lost(self) -> None:
+        if self._health.note_wiped(is_wiped=True):
+            log.error("%s has lost its data; what was read before is served", self.name)
+
+    def _adopt(self, contents: StoreContents, began: int) -> None:
         self._health.note_wiped(is_wiped=False)
         self._saw_marker = self._saw_marker or contents.initialized
         self.is_usable = contents.initialized or not self._needs_marker
         if self.is_usable:
-            self._environment.replace(checked(self._environment.data, as_changes(contents)))
+            read = checked(self._environment.data, as_changes(contents))
+            self._environment.take_all(read, began)
+            self.note_rollbacks()
             self.complete.set()
+            self.took_all(began)
 
     def _is_wiped(self, contents: StoreContents) -> bool:
         """Whether data that this process has seen is gone without having been deleted.
@@ -207,7 +336,7 @@ class StoreReader:
         A kind that has no items any more is a loss, unless the record of who wrote last says that
         there are none.
         """
-        if not self._saw_marker or not self.complete.is_set():
+        if not self._saw_marker:
             return False
         if not contents.initialized:
             return True

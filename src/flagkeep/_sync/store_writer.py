@@ -5,14 +5,19 @@ longer worth keeping: the store gets the whole of memory as soon as it works aga
 """
 
 from collections import deque
+from collections.abc import Callable, Mapping
+
+import msgspec
 
 from flagkeep._sync.environment import Environment
 from flagkeep._sync.interfaces import FeatureStore
 from flagkeep._sync.store_health import StoreHealth
 from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
+from flagkeep._runtime import process
 from flagkeep.errors import StoreError
 from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage.availability import RETRY_AFTER
 from flagkeep.storage.contents import WriterRecord
 
@@ -22,6 +27,9 @@ class StoreWriter:
 
     Attributes:
         idle: set while everything in memory is in the store.
+        written: set by the owner: told what is in the store now, and what the store has in the
+            place of those that were not newer.
+        failed: set by the owner: told what could not be written.
     """
 
     def __init__(
@@ -41,6 +49,15 @@ class StoreWriter:
         self._waiting: deque[ChangeSet] = deque()
         self.idle = runtime.Event()
         self.idle.set()
+        self.written: Callable[[ChangeSet, Mapping[ItemRef, SerializedItem]], None]
+        self.written = lambda _changes, _kept: None
+        self.failed: Callable[[ChangeSet], None] = lambda _: None
+
+    def forget_parent(self) -> None:
+        """In the child of a fork: what waits is the parent's to write."""
+        self._waiting.clear()
+        self._record = msgspec.structs.replace(self._record, writer=process.new_writer_id())
+        self.idle.set()
 
     def write(self, changes: ChangeSet) -> None:
         """Write a change set by and by; a full one makes those before it superfluous."""
@@ -54,17 +71,20 @@ class StoreWriter:
         while self._waiting:
             changes = self._waiting[0]
             try:
+                kept: Mapping[ItemRef, SerializedItem] = {}
                 if changes.full:
                     self._store.replace(changes, self._record)
                 else:
-                    self._store.upsert(changes)
+                    kept = self._store.upsert(changes)
             except StoreError as exc:
-                self._health.failed(exc)
+                self._health.failed(exc, writing=True)
+                self.failed(changes)
                 self._health.note_stale(is_stale=True)
                 self._start_over()
                 self._work.later(RETRY_AFTER, self._drain)
                 return
-            self._health.succeeded()
+            self._health.succeeded(writing=True)
+            self.written(changes, kept)
             if self._waiting and self._waiting[0] is changes:
                 self._waiting.popleft()
         self._health.note_stale(is_stale=False)

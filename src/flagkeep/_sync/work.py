@@ -16,7 +16,11 @@ log = logging.getLogger("flagkeep.client")
 
 
 class Work:
-    """Runs jobs when they are due. `at`, `soon`, `notify` and `stop` may be called anywhere."""
+    """Runs jobs when they are due. `at`, `soon`, `notify` and `stop` may be called anywhere.
+
+    Attributes:
+        is_pumped: whether there is nobody to run the jobs but who calls `run_due`.
+    """
 
     def __init__(self) -> None:
         self._queue: list[tuple[float, int, runtime.Job]] = []  # heappush is atomic
@@ -27,10 +31,37 @@ class Work:
         self._notices: deque[runtime.Job] = deque()
         self._notice_guard = runtime.Guard()
         self._is_noticing = False
+        self._is_pumping = False
+        self.is_pumped = False
 
     def start(self) -> None:
-        """Begin; at most once."""
-        self._task = runtime.spawn("flagkeep-work", self._run)
+        """Begin; at most once in a process."""
+        self.is_pumped = runtime.needs_pumping()
+        if not self.is_pumped:
+            self._task = runtime.spawn("flagkeep-work", self._run)
+
+    def forget_parent(self) -> None:
+        """In the child of a fork: what was to be done is the parent's to do."""
+        self._queue = []
+        self._task = None
+        self._notices.clear()
+        self._is_noticing = self._is_pumping = False
+
+    def run_due(self, give_up: float) -> None:
+        """Run what is due, on the caller's time, unless somebody else does so already.
+
+        Args:
+            give_up: on the monotonic clock; no job begins after it.
+        """
+        with self._notice_guard:
+            if self._is_pumping:
+                return
+            self._is_pumping = True
+        try:
+            while self._queue and self._queue[0][0] <= runtime.monotonic() < give_up:
+                self._run_job(heappop(self._queue)[2])
+        finally:
+            self._is_pumping = False
 
     def at(self, due: float, job: runtime.Job) -> None:
         """Run `job` when the monotonic clock says `due`."""

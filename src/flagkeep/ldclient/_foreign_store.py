@@ -48,14 +48,14 @@ class ForeignStore:
                     found[ref] = item
         return found
 
-    def get_all(self) -> StoreContents:
+    def get_all(self, *, timeout: float | None = None) -> StoreContents:  # noqa: ARG002
         """Return everything."""
         with self._errors("all"):
             return StoreContents(
                 bool(self._store.initialized), self._all(Kind.FLAG), self._all(Kind.SEGMENT)
             )
 
-    def is_initialized(self) -> bool:
+    def is_initialized(self, *, timeout: float | None = None) -> bool:  # noqa: ARG002
         """Return whether a full set was ever written."""
         with self._errors("initialized"):
             return bool(self._store.initialized)

@@ -35,13 +35,13 @@ class StoreShare:
         """Return those of `wanted` that are there."""
         return self.store.get_many(wanted, timeout=timeout)
 
-    def get_all(self) -> StoreContents:
+    def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything."""
-        return self.store.get_all()
+        return self.store.get_all(timeout=timeout)
 
-    def is_initialized(self) -> bool:
+    def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
-        return self.store.is_initialized()
+        return self.store.is_initialized(timeout=timeout)
 
     def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
         """Replace everything; other clients of the store in this process are told."""

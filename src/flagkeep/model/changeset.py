@@ -42,6 +42,15 @@ class ChangeSet(msgspec.Struct, frozen=True, kw_only=True):
             by_kind[kind][key] = item
         return cls(full=False, flags=by_kind[Kind.FLAG], segments=by_kind[Kind.SEGMENT])
 
+    def with_items(self, items: Mapping[ItemRef, SerializedItem]) -> Self:
+        """Return the same with these items in the place of their namesakes."""
+        by_kind = {kind: dict(self.of(kind)) for kind in Kind}
+        for (kind, key), item in items.items():
+            by_kind[kind][key] = item
+        return msgspec.structs.replace(
+            self, flags=by_kind[Kind.FLAG], segments=by_kind[Kind.SEGMENT]
+        )
+
     def of(self, kind: Kind) -> Items:
         """Return the items of one kind."""
         return self.flags if kind is Kind.FLAG else self.segments

@@ -62,6 +62,8 @@ class StoreStatus(msgspec.Struct, frozen=True):
         reason: why it is not available, and what to do; `""` if it is.
         wiped: whether data that had been there is gone.
         stale: whether the store lacks what this client has in memory.
+        rolled_back: whether items came back with lower versions than they had; they are served as
+            the store has them. False again once each has reached its old version.
         push: how changes are noticed: `push`, or `poll` where only the cache's time tells.
         age: seconds since the store was last read or written with success; None before that.
     """
@@ -73,6 +75,7 @@ class StoreStatus(msgspec.Struct, frozen=True):
     stale: bool = False
     push: str = "poll"
     age: float | None = None
+    rolled_back: bool = False
 
 
 class ClientStatus(msgspec.Struct, frozen=True):

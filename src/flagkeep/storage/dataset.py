@@ -94,16 +94,29 @@ def checked(known: DataSet, received: ChangeSet) -> ChangeSet:
     bad = list(received.bad)
     good: dict[Kind, dict[str, SerializedItem]] = {kind: {} for kind in Kind}
     for ref, item in received.items():
-        if not item.deleted and item != known.item(ref):
-            try:
-                decode(ref.kind, item.data, ref.key)
-            except InvalidItem as exc:
-                bad.append(BadItem(ref.kind, ref.key, exc.path, exc.problem))
-                continue
-        good[ref.kind][ref.key] = item
+        old = known.item(ref)
+        if old is not None and item == old:
+            good[ref.kind][ref.key] = old  # the very same, so that nothing is compiled again
+            continue
+        complaint = complaint_about(ref, item)
+        if complaint is None:
+            good[ref.kind][ref.key] = item
+        else:
+            bad.append(complaint)
     return ChangeSet(
         full=received.full, flags=good[Kind.FLAG], segments=good[Kind.SEGMENT], bad=tuple(bad)
     )
+
+
+def complaint_about(ref: ItemRef, item: SerializedItem) -> BadItem | None:
+    """Return why an item cannot be used; None if it can."""
+    if item.deleted:
+        return None
+    try:
+        decode(ref.kind, item.data, ref.key)
+    except InvalidItem as exc:
+        return BadItem(ref.kind, ref.key, exc.path, exc.problem)
+    return None
 
 
 class Dependencies:

@@ -39,14 +39,14 @@ class AsyncMemoryStore:
         found = {ref: contents.of(ref.kind).get(ref.key) for ref in wanted}
         return {ref: item for ref, item in found.items() if item is not None}
 
-    async def get_all(self) -> StoreContents:
+    async def get_all(self, *, timeout: float | None = None) -> StoreContents:  # noqa: ARG002
         """Return everything, as of one moment."""
         contents = self._opened("get_all")
         return StoreContents(
             contents.initialized, contents.flags.copy(), contents.segments.copy(), ()
         )
 
-    async def is_initialized(self) -> bool:
+    async def is_initialized(self, *, timeout: float | None = None) -> bool:  # noqa: ARG002
         """Return whether a full set was ever written."""
         return self._opened("is_initialized").initialized
 

@@ -56,13 +56,13 @@ class SQLiteStore:
         """Return those of `wanted` that are there, tombstones included, as of one moment."""
         return self._run("get_many", self._session.get_many, tuple(wanted), timeout)
 
-    def get_all(self) -> StoreContents:
-        """Return everything, as of one moment."""
-        return self._run("get_all", self._session.get_all)
+    def get_all(self, *, timeout: float | None = None) -> StoreContents:
+        """Return everything, as of one moment; `timeout` as for `get_many`."""
+        return self._run("get_all", self._session.get_all, timeout)
 
-    def is_initialized(self) -> bool:
-        """Return whether a full set was ever written."""
-        return self._run("is_initialized", self._session.is_initialized)
+    def is_initialized(self, *, timeout: float | None = None) -> bool:
+        """Return whether a full set was ever written; `timeout` as for `get_many`."""
+        return self._run("is_initialized", self._session.is_initialized, timeout)
 
     def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
         """Put a full set in the place of everything, in one transaction."""
