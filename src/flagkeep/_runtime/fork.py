@@ -63,7 +63,8 @@ MARK: Final = _new_mark()
 
 # By identity; copied in one step, since other threads add to it.
 _watched: Final[dict[Rank, dict[int, ref[Any]]]] = {rank: {} for rank in Rank}
-_settling = threading.Lock()
+_settling = threading.RLock()
+_is_settling = False
 
 
 def watch(thing: object, rank: Rank) -> None:
@@ -77,15 +78,23 @@ def watch(thing: object, rank: Rank) -> None:
 
 
 def settle() -> None:
-    """Run the duties of a child once; does nothing in a process that is none."""
+    """Run the duties of a child once; does nothing in a process that is none.
+
+    A duty may use what has got over the fork before it, which calls this again.
+    """
+    global _is_settling  # noqa: PLW0603  read and written under the lock
     if MARK[0]:
         return
     with _settling:
-        if MARK[0]:
+        if MARK[0] or _is_settling:
             return
-        for rank in Rank:
-            _call("after_fork", rank)
-        MARK[0] = 1
+        _is_settling = True
+        try:
+            for rank in Rank:
+                _call("after_fork", rank)
+            MARK[0] = 1
+        finally:
+            _is_settling = False
 
 
 def _call(name: str, rank: Rank) -> None:
@@ -101,6 +110,7 @@ def _call(name: str, rank: Rank) -> None:
 
 
 def _before() -> None:
+    settle()  # a child of C code that forks before it has done anything else
     for rank in reversed(Rank):
         _call("before_fork", rank)
 
@@ -111,8 +121,10 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _settling  # noqa: PLW0603  a thread of the parent may hold the old one for ever
-    _settling = threading.Lock()
+    global _settling, _is_settling  # noqa: PLW0603  a thread of the parent may hold the old one
+    if MARK[0]:  # uWSGI calls this in its first worker too, which is no child
+        return
+    _settling, _is_settling = threading.RLock(), False
     settle()
 
 

@@ -48,13 +48,10 @@ def can_spawn_in_hook() -> bool:
 def needs_pumping() -> bool:
     """Return whether threads hardly ever run here, so that callers must do the background's work.
 
-    A worker of uWSGI holds the interpreter's lock between requests, unless it is told not to.
+    A worker of uWSGI before 2.0.27 holds the interpreter's lock between requests unless it is told
+    not to.
     """
-    options: Any = getattr(sys.modules.get("uwsgi"), "opt", None)
-    if not options:
-        return False
-    given = {name.decode() if isinstance(name, bytes) else name for name in options}
-    return not given & {"enable-threads", "threads"}
+    return getattr(sys.modules.get("uwsgi"), "has_threads", 1) == 0
 
 
 class Bounded(Protocol[R_co]):
