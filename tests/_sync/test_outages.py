@@ -1,0 +1,214 @@
+"""The outage matrix: what clients do while their store fails, and when it is back."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from flagkeep import stores
+from flagkeep._sync.client import Client
+from flagkeep._sync.interfaces import FeatureStore
+from flagkeep._runtime import threads as runtime
+from flagkeep.config import Config, FileSource, StorePolicy
+from flagkeep.model.status import StoreStatus
+from tests._sync.waiting import PATIENCE, pause, until, until_value
+from tests.outages.environment import USER, all_values, value
+from tests.outages.flag_file import FlagFile
+from tests.outages.matrix import Back, Cell, Mode, cells, cold_cells
+from tests.outages.place import Place
+from tests.outages.redis_place import RedisPlace
+
+CALLS: Final = 50
+AT_ONCE: Final = 0.1  # any wait for a store is longer, a busy machine's pauses are not
+SLACK: Final = 0.5
+
+
+def store_of(place: Place, cell: Cell) -> FeatureStore:
+    """Open the store as the client under test does."""
+    settings = {**place.settings, **cell.fault.settings}
+    if isinstance(place, RedisPlace):
+        return stores.RedisStore(**settings)
+    return stores.SQLiteStore(**settings)
+
+
+def client_of(place: Place, cell: Cell, **config: Any) -> Client:
+    """Return the client under test."""
+    policy = StorePolicy(deadline=cell.fault.deadline)
+    settings = Config(cache=cell.cache_policy, store_policy=policy, **config)
+    return Client(settings, store=store_of(place, cell))
+
+
+def state(client: Client) -> StoreStatus:
+    status = client.status.store
+    assert status is not None
+    return status
+
+
+def ask(client: Client, expected: dict[str, Any], *, within: float) -> None:
+    """Ask for one value and for all; both must be as expected, and soon enough."""
+    begun = runtime.monotonic()
+    seen = client.variation("main", USER, "default")
+    assert runtime.monotonic() - begun <= within
+    assert seen == expected["main"]
+    begun = runtime.monotonic()
+    flags = client.all_flags(USER)
+    assert runtime.monotonic() - begun <= within
+    assert flags.to_values() == expected
+    begun = runtime.monotonic()
+    assert client.variation("no such flag", USER, "default") == "default"
+    assert runtime.monotonic() - begun <= within
+
+
+def ask_until(
+    client: Client, condition: Callable[[], bool], expected: dict[str, Any], *, within: float
+) -> None:
+    """Go on asking until something is so."""
+    give_up = runtime.monotonic() + PATIENCE
+    while not condition():
+        assert runtime.monotonic() < give_up, "it never became true"
+        ask(client, expected, within=within)
+        pause()
+
+
+def ask_often(client: Client, expected: dict[str, Any]) -> None:
+    """Ask again and again; not one answer may wait for anything."""
+    for _ in range(CALLS):
+        ask(client, expected, within=AT_ONCE)
+
+
+def check_down(client: Client, begun_at: float) -> None:
+    """The status says that the store does not work, since when and why, and how old the data is."""
+    status = state(client)
+    assert not status.available
+    assert begun_at - 0.1 <= status.since <= runtime.wall_time()
+    assert status.reason
+    assert "sesame" not in status.reason
+    assert status.age is not None
+    assert 0 <= status.age <= runtime.wall_time() - begun_at + 1
+
+
+def check_lines(caplog: pytest.LogCaptureFixture, *, expected: bool) -> None:
+    """One line when the outage began and one when it ended, or none at all."""
+    lines = [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if record.name.startswith("flagkeep") and record.levelno >= logging.WARNING
+    ]
+    outage = [line for line in lines if "works again" in line[1] or "until it works" in line[1]]
+    assert [level for level, _ in outage] == (["ERROR", "WARNING"] if expected else []), lines
+    others = [line for line in lines if line not in outage]
+    assert len(others) <= 1, others  # that data is lost, or older
+    assert "sesame" not in caplog.text
+
+
+@pytest.mark.parametrize("cell", cells(Mode.DAEMON))
+def test_a_reader(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "flagkeep")
+    fault = cell.fault
+    with fault.place() as place:
+        place.write(1)
+        place.keep_a_copy()
+        place.write(2)
+        with client_of(place, cell, daemon=True) as client:
+            assert client.wait_until_ready()
+            ask(client, all_values(2), within=PATIENCE)
+            begun_at = runtime.wall_time()
+            with fault.at(place):
+                if fault.stops_reads:
+                    ask_until(
+                        client,
+                        lambda: not state(client).available,
+                        all_values(2),
+                        within=fault.deadline + SLACK,
+                    )
+                    ask_often(client, all_values(2))
+                    check_down(client, begun_at)
+                    assert (client.variation_detail("main", USER, None)).data_age is not None
+                else:
+                    ask_often(client, all_values(2))
+                    assert state(client).available
+            comes_back(client, cell, place)
+        check_lines(caplog, expected=fault.stops_reads)
+
+
+def comes_back(client: Client, cell: Cell, place: Place) -> None:
+    """The fault is over: what the store has is served again, and what it lost is kept."""
+    back = cell.fault.back
+    if back is Back.OLD:
+        until_value(client, "main", USER, value(1))
+        until(lambda: state(client).rolled_back)
+    else:
+        if back is Back.EMPTY:
+            until(lambda: state(client).wiped)
+        until(lambda: state(client).available)
+        ask_often(client, all_values(2))
+    until(lambda: state(client).available)
+    assert state(client).reason == ""
+    assert state(client).wiped == (back is Back.EMPTY)
+    if place.pushes or cell.cache != "forever" or back is Back.EMPTY:
+        place.write(3)
+        until_value(client, "main", USER, value(3))
+        ask(client, all_values(3), within=PATIENCE)
+        until(lambda: not state(client).wiped)
+
+
+@pytest.mark.parametrize("cell", cells(Mode.FED))
+def test_a_writer(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "flagkeep")
+    fault = cell.fault
+    with fault.place() as place, FlagFile() as file:
+        source = FileSource(file.path, force_polling=True, poll_interval=0.02)
+        with client_of(place, cell, source=source) as client:
+            until(lambda: place.generation() == 1)
+            place.keep_a_copy()
+            begun_at = runtime.wall_time()
+            with fault.at(place):
+                file.show(2)
+                until_value(client, "main", USER, value(2))
+                if fault.stops_writes:
+                    ask_until(
+                        client, lambda: state(client).stale, all_values(2), within=AT_ONCE
+                    )
+                    check_down(client, begun_at)
+                ask_often(client, all_values(2))
+            until(lambda: place.generation() == 2)
+            until(lambda: state(client).available and not state(client).stale)
+            file.show(3)
+            until(lambda: place.generation() == 3)
+            ask(client, all_values(3), within=AT_ONCE)
+        check_lines(caplog, expected=fault.stops_writes)
+
+
+@pytest.mark.parametrize("cell", cold_cells())
+def test_a_reader_that_starts_during_the_outage(
+    cell: Cell, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "flagkeep")
+    fault = cell.fault
+    with fault.place() as place:
+        place.write(1)
+        with fault.at(place) as end:
+            with client_of(place, cell, daemon=True) as client:
+                begun = runtime.monotonic()
+                assert client.variation("main", USER, "default") == "default"
+                assert runtime.monotonic() - begun <= fault.deadline + SLACK
+                until(lambda: not state(client).available)
+                for _ in range(CALLS):
+                    unknown(client, within=AT_ONCE)
+                assert state(client).age is None
+                end()
+                until_value(client, "main", USER, value(1))
+                until(lambda: state(client).available)
+                ask(client, all_values(1), within=PATIENCE)
+        check_lines(caplog, expected=True)
+
+
+def unknown(client: Client, *, within: float) -> None:
+    """Ask for what was never read; the default must come soon enough."""
+    begun = runtime.monotonic()
+    assert client.variation("main", USER, "default") == "default"
+    assert runtime.monotonic() - begun <= within
+    begun = runtime.monotonic()
+    assert (client.all_flags(USER)).to_values() == {}
+    assert runtime.monotonic() - begun <= within
