@@ -36,6 +36,7 @@ RENAMES: Final[Mapping[str, str]] = {
     "aclose": "close",
     "aio": "threads",  # flagkeep._runtime.aio
     "async_source": "source",
+    "redis_aio": "redis_threads",  # flagkeep._runtime.redis_aio
 }
 
 # What has no twin, with what to do about it.

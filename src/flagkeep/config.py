@@ -94,6 +94,42 @@ class CachePolicy(msgspec.Struct, frozen=True):
         return self.seconds == 0
 
 
+class RedisTLS(msgspec.Struct, frozen=True, kw_only=True):
+    """How connections to a Redis are encrypted; for URLs that begin with `rediss://`.
+
+    Attributes:
+        ca_file: certificates to trust, in PEM form; None: those of the system.
+        cert_file: our own certificate, for servers that ask for one.
+        key_file: its key; None: it is in `cert_file`.
+        key_password: of the key, if it is encrypted.
+        verify: whether the server's certificate and name are checked.
+    """
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    key_password: str | None = None
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("ca_file", "cert_file", "key_file"):
+            path = getattr(self, name)
+            if path is None:
+                continue
+            if not isinstance(path, str | os.PathLike):
+                raise ConfigError(f"{name} must be a path, not {type(path).__name__}")
+            msgspec.structs.force_setattr(self, name, os.fspath(path))
+            if not os.access(path, os.R_OK):
+                raise ConfigError(f"{name}: there is no file {os.fspath(path)!r} that can be read")
+        if self.key_file is not None and self.cert_file is None:
+            raise ConfigError("key_file needs cert_file: the certificate that the key belongs to")
+
+    def __repr__(self) -> str:
+        shown = [(name, getattr(self, name)) for name in ("ca_file", "cert_file", "key_file")]
+        files = [f"{name}={path!r}, " for name, path in shown if path is not None]
+        return f"RedisTLS({''.join(files)}verify={self.verify})"
+
+
 class FileSource:
     """Settings of a source that reads files: JSON, or YAML with the `files` extra.
 

@@ -1,0 +1,168 @@
+"""What the errors of a Redis and of its driver mean; the seam is here for both colours.
+
+The driver is not imported: its errors are told apart by the names of their classes, which do not
+change, and by the server's own codes. No error keeps a reference to the driver's: those may hold
+arguments of commands, and so a password.
+"""
+
+from typing import Any, Final
+
+from flagkeep.errors import StoreCorrupt, StoreError, StoreUnavailable
+
+ACL: Final = (
+    "~P:* -@all +client|tracking +hello +select +ping +watch +unwatch +multi +exec +exists +hget"
+    " +hmget +hgetall +hlen"
+)
+_WRITERS: Final = "+del +hset +hdel +set +eval"
+
+# redis-py takes the code away from texts whose errors have a class of their own.
+_CODES: Final = {
+    "AskError": "ASK",
+    "AuthenticationError": "WRONGPASS",
+    "AuthenticationWrongNumberOfArgsError": "WRONGPASS",
+    "BusyLoadingError": "LOADING",
+    "ClusterCrossSlotError": "CROSSSLOT",
+    "ClusterDownError": "CLUSTERDOWN",
+    "ExecAbortError": "EXECABORT",
+    "InvalidResponse": "PROTOCOL",
+    "MasterDownError": "MASTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "NoScriptError": "NOSCRIPT",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "TryAgainError": "TRYAGAIN",
+}
+
+_CLUSTER: Final = (
+    "this is one server of a Redis Cluster, where all keys must be in one slot and on this server:"
+    " give the prefix a hash tag such as {launchdarkly}, and the address of the slot's server"
+)
+_REASONS: Final = {
+    "ASK": _CLUSTER,
+    "CLUSTERDOWN": "the cluster is down: wait until all slots are served again",
+    "CROSSSLOT": _CLUSTER,
+    "LOADING": "the server is loading its data: it will answer soon",
+    "MASTERDOWN": "the replica has lost its master and serves no old data",
+    "MISCONF": "the server cannot save its data to disk and takes no writes: free some disk space",
+    "MOVED": _CLUSTER,
+    "NOAUTH": "the server asks for a password: give user name and password",
+    "OOM": "the server's memory is full (maxmemory): free some, or give it more",
+    "PROTOCOL": "what answers there is no Redis server: check host and port, and redis:// or rediss://",
+    "READONLY": "the server is a read-only replica: give the address of the master",
+    "TRYAGAIN": _CLUSTER,
+    "WRONGPASS": "the server refuses user name and password: check both",
+}
+
+
+# What a server says that does not let this user run scripts, or anybody.
+NO_SCRIPTS: Final = frozenset(("ERR", "NOPERM", "NOSCRIPT"))
+
+
+class NoRoom(Exception):
+    """All connections are in use, and none came back in time."""
+
+
+class NoConnection(Exception):
+    """There was no connection within so many seconds, which are its argument."""
+
+
+class CommandRefused(StoreUnavailable):
+    """The server answered a command with an error.
+
+    Attributes:
+        code: the first word of the server's answer, such as `NOPERM`.
+    """
+
+    def __init__(self, store: str, operation: str, reason: str, code: str) -> None:
+        super().__init__(store, operation, reason)
+        self.code = code
+
+
+def translated(exc: BaseException, store: str, operation: str, *, timeout: float) -> StoreError:
+    """Return what an error that ended a conversation means to the user of a store.
+
+    Args:
+        exc: of the driver, or of the system.
+        store: what errors call it.
+        operation: what was tried.
+        timeout: seconds that were waited for the answer.
+    """
+    if isinstance(exc, NoConnection):
+        return StoreUnavailable(store, operation, f"no connection within {exc.args[0]:.3g} s")
+    if isinstance(exc, TimeoutError) or type(exc).__name__ == "TimeoutError":
+        return StoreUnavailable(store, operation, f"no answer within {timeout:.3g} s")
+    if _is(exc, "ResponseError") or type(exc).__name__ in _CODES:
+        return refusal(exc, store, operation)
+    if isinstance(exc, NoRoom) or "oo many connections" in str(exc):
+        reason = "all connections of the pool are in use: give it more (max_connections)"
+        return StoreUnavailable(store, operation, reason)
+    text = str(exc).strip().rstrip(".") or type(exc).__name__
+    if "max number of clients" in text:
+        reason = "the server has too many clients (maxclients)"
+    elif "onnecting to" in text or isinstance(exc, OSError):
+        reason = f"{text}: is the server running, and the address right?"
+    else:
+        reason = f"the connection was lost ({text})"
+    return StoreUnavailable(store, operation, reason)
+
+
+def refusal(exc: BaseException, store: str, operation: str, key: bytes = b"") -> StoreError:
+    """Return what the server's answer to one command means.
+
+    Args:
+        exc: the driver's form of it.
+        store: what errors call it.
+        operation: what was tried.
+        key: that the command was about, if it was about one.
+    """
+    text = _without_arguments(str(exc))
+    code = _code(exc, text)
+    if code == "WRONGTYPE":
+        shown = key.decode(errors="backslashreplace")
+        where = f"the key {shown}" if shown else "a key of this prefix"
+        reason = f"{where} holds something else than a store writes there: move it away"
+        return StoreCorrupt(store, operation, reason)
+    if code == "NOPERM":
+        reason = (
+            f"the user may not do this ({text.removeprefix('NOPERM ')}); readers need {ACL},"
+            f" writers also {_WRITERS}, where P is the prefix"
+        )
+    elif code == "WRONGPASS" and "required" in text:
+        code, reason = "NOAUTH", _REASONS["NOAUTH"]
+    elif "max number of clients" in text:
+        reason = "the server has too many clients (maxclients)"
+    else:
+        reason = _REASONS.get(code, f"the server refuses it: {text}")
+    return CommandRefused(store, operation, reason, code)
+
+
+def refusals_marked(replies: list[Any], keys: list[bytes], store: str, operation: str) -> list[Any]:
+    """Return `replies` with the server's errors as StoreErrors, those in EXEC's answer too."""
+    for place, reply in enumerate(replies):
+        if isinstance(reply, Exception):
+            replies[place] = refusal(reply, store, operation, keys[place])
+        elif type(reply) is list:
+            for inner, one in enumerate(reply):
+                if isinstance(one, Exception):
+                    # The commands of a transaction stand before EXEC, one after the other.
+                    key = keys[place - len(reply) + inner] if place >= len(reply) else b""
+                    reply[inner] = refusal(one, store, operation, key)
+    return replies
+
+
+def _code(exc: BaseException, text: str) -> str:
+    for kind in type(exc).__mro__:
+        if kind.__name__ in _CODES:
+            return _CODES[kind.__name__]
+    word = text.partition(" ")[0]
+    return word if word.isupper() else "ERR"
+
+
+def _is(exc: BaseException, name: str) -> bool:
+    return any(kind.__name__ == name for kind in type(exc).__mro__)
+
+
+def _without_arguments(text: str) -> str:
+    """Leave out what the server quotes of a command: it may be a password."""
+    return text.partition(", with args")[0].partition(" with args")[0]

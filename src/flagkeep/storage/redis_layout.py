@@ -1,0 +1,285 @@
+"""How an environment lies in Redis (stores spec, sections 3 and 17): keys, commands, replies.
+
+One hash per kind, its fields the keys of items and its values their texts; a marker that says by
+being there that a full set was written. Versions are in the texts only. `$flagkeep` is a hash that
+no other SDK reads: its field `record` says who wrote last.
+
+A command is a tuple of bytes here, and is packed here too: the protocol's form is two lines long,
+and filling 10,000 flags with the driver's packing takes twice as long.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
+from flagkeep.storage.contents import StoreContents, Tally, WriterRecord
+from flagkeep.storage.items import is_newer, item_from_row, row_as_it_is
+
+DEFAULT_PREFIX: Final = "launchdarkly"
+
+Command = tuple[bytes, ...]
+Texts = Mapping[ItemRef, bytes | None]
+
+MULTI: Final[Command] = (b"MULTI",)
+EXEC: Final[Command] = (b"EXEC",)
+UNWATCH: Final[Command] = (b"UNWATCH",)
+
+_NAMES: Final = {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
+_RECORD: Final = b"record"
+_PAIRS_PER_COMMAND: Final = 500
+_PIECE: Final = 1 << 18
+# Erlang's SDK puts this field, with this value, into both hashes (stores spec, section 2.3).
+_PLACEHOLDER: Final = b"null"
+
+# Writes fields only if all of them still hold what was read: nothing, or exactly this text.
+# Arguments, five for each field: number of its key, field, "1" if it held something, that, new.
+COMPARE_AND_SET: Final = b"""
+for i = 1, #ARGV, 5 do
+  local now = redis.call('HGET', KEYS[tonumber(ARGV[i])], ARGV[i + 1])
+  if ARGV[i + 2] == '1' then
+    if now ~= ARGV[i + 3] then return 0 end
+  elseif now then
+    return 0
+  end
+end
+for i = 1, #ARGV, 5 do
+  redis.call('HSET', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 4])
+end
+return 1
+"""
+
+
+def can_be_stored(text: str) -> bool:
+    """Return whether a text has a UTF-8 form: one with a lone surrogate has none."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class Names:
+    """What the keys of one environment are called."""
+
+    __slots__ = ("hashes", "marker", "own", "prefix")
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix or DEFAULT_PREFIX
+        start = self.prefix.encode() + b":"
+        self.hashes = {kind: start + name.encode() for kind, name in _NAMES.items()}
+        self.marker = start + b"$inited"
+        self.own = start + b"$flagkeep"
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def items(self, refs: Iterable[ItemRef]) -> list[Command]:
+        """Read items: one command per kind."""
+        keys: dict[Kind, list[bytes]] = {}
+        for ref in refs:
+            keys.setdefault(ref.kind, []).append(ref.key.encode())
+        return [(b"HMGET", self.hashes[kind], *fields) for kind, fields in keys.items()]
+
+    def everything(self) -> list[Command]:
+        """Read all there is, as of one moment."""
+        hashes: list[Command] = [(b"HGETALL", name) for name in self.hashes.values()]
+        return [MULTI, self.is_marked(), *hashes, EXEC]
+
+    def is_marked(self) -> Command:
+        """Ask for the marker."""
+        return (b"EXISTS", self.marker)
+
+    def record(self) -> Command:
+        """Read the writer's record."""
+        return (b"HGET", self.own, _RECORD)
+
+    def watch(self, changes: ChangeSet | None = None) -> Command:
+        """Let the next EXEC fail if the record, or an item of a kind in `changes`, changes."""
+        hashes = [name for kind, name in self.hashes.items() if changes and changes.of(kind)]
+        return (b"WATCH", *hashes, self.own)
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def replacement(
+        self, rows: Iterable[tuple[ItemRef, bytes]], record: WriterRecord | None
+    ) -> Iterator[Command]:
+        """Put these rows, in this order, in the place of everything."""
+        yield MULTI
+        for name in self.hashes.values():
+            yield (b"DEL", name)
+        yield from self._puts(rows)
+        yield (b"SET", self.marker, b"")
+        if record is None:
+            yield (b"HDEL", self.own, _RECORD)
+        else:
+            yield (b"HSET", self.own, _RECORD, record.encode())
+        yield EXEC
+
+    def _puts(self, rows: Iterable[tuple[ItemRef, bytes]]) -> Iterator[Command]:
+        name, fields = b"", []
+        for (kind, key), data in rows:
+            if self.hashes[kind] != name or len(fields) == 2 * _PAIRS_PER_COMMAND:
+                if fields:
+                    yield (b"HSET", name, *fields)
+                name, fields = self.hashes[kind], []
+            fields += (key.encode(), data)
+        if fields:
+            yield (b"HSET", name, *fields)
+
+    def script(self, update: "Update") -> Command:
+        """Write an update by the script, which answers 1, or 0 if something else is there now."""
+        numbers = {kind: b"%d" % number for number, kind in enumerate(self.hashes, 1)}
+        arguments: list[bytes] = []
+        for ref, (old, item) in update.items.items():
+            had, text = _expected(old)
+            arguments += (numbers[ref.kind], ref.key.encode(), had, text, item.data)
+        if update.record is not None:
+            had, text = _expected(update.old_record)
+            own = b"%d" % (len(numbers) + 1)
+            arguments += (own, _RECORD, had, text, update.record)
+        keys = (*self.hashes.values(), self.own)
+        return (b"EVAL", COMPARE_AND_SET, b"%d" % len(keys), *keys, *arguments)
+
+    def transaction(self, update: "Update") -> list[Command]:
+        """Write an update where WATCH has been said before its items were read."""
+        rows = [(ref, item.data) for ref, (_, item) in update.items.items()]
+        puts = list(self._puts(rows))
+        if update.record is not None:
+            puts.append((b"HSET", self.own, _RECORD, update.record))
+        return [MULTI, *puts, EXEC]
+
+
+def _expected(text: bytes | None) -> tuple[bytes, bytes]:
+    return (b"0", b"") if text is None else (b"1", text)
+
+
+class Update:
+    """What remains of a partial change set, given what the store holds.
+
+    Attributes:
+        items: what is to be written, each with the text that it takes the place of.
+        refused: what the store holds in the place of the others.
+        old_record: the text of the record that was read; None if there is none.
+        record: the text of the record to write; None if there is none to keep.
+    """
+
+    __slots__ = ("items", "old_record", "record", "refused")
+
+    def __init__(
+        self, changes: ChangeSet, texts: Texts, old_record: bytes | None, now: float
+    ) -> None:
+        record = WriterRecord.decode(old_record)
+        tally = Tally.of_record(record) if record else Tally()
+        self.items: dict[ItemRef, tuple[bytes | None, SerializedItem]] = {}
+        self.refused: dict[ItemRef, SerializedItem] = {}
+        for ref, item in changes.items():
+            text = texts.get(ref)
+            existing = _usable(ref, text)
+            if existing is not None and not is_newer(existing, item):
+                self.refused[ref] = existing
+                continue
+            if existing is not None:
+                tally.remove(ref, existing)
+            tally.add(ref, item)
+            self.items[ref] = (text, item)
+        self.old_record = old_record
+        self.record = record.after_change(tally, now).encode() if record else None
+
+
+def _usable(ref: ItemRef, text: bytes | None) -> SerializedItem | None:
+    """Return what a row holds; one that cannot be read protects nothing."""
+    if text is None:
+        return None
+    item = item_from_row(ref.kind, ref.key, None, text)
+    return item if isinstance(item, SerializedItem) else None
+
+
+# --- the form of commands -------------------------------------------------------------------------
+
+
+def packed(command: Sequence[bytes]) -> bytes:
+    """Return a command as it is sent."""
+    parts = [b"*%d\r\n" % len(command)]
+    parts += [b"$%d\r\n%b\r\n" % (len(part), part) for part in command]
+    return b"".join(parts)
+
+
+def packed_with_keys(commands: Iterable[Command]) -> tuple[list[bytes], list[bytes]]:
+    """Return what to send, in pieces of some size, and the key of each command."""
+    data: list[bytes] = []
+    keys: list[bytes] = []
+    parts: list[bytes] = []
+    size = 0
+    for command in commands:
+        keys.append(command[1] if len(command) > 1 else b"")
+        one = packed(command)
+        size += len(one)
+        parts.append(one)
+        if size > _PIECE:
+            data.append(b"".join(parts))
+            parts, size = [], 0
+    if parts:
+        data.append(b"".join(parts))
+    return data, keys
+
+
+# --- replies --------------------------------------------------------------------------------------
+
+
+def item_texts(refs: Collection[ItemRef], replies: Sequence[Any]) -> dict[ItemRef, bytes | None]:
+    """Return the texts in the replies to `Names.items`."""
+    by_kind: dict[Kind, list[ItemRef]] = {}
+    for ref in refs:
+        by_kind.setdefault(ref.kind, []).append(ref)
+    return {
+        ref: text
+        for of_kind, reply in zip(by_kind.values(), replies, strict=True)
+        for ref, text in zip(of_kind, reply, strict=True)
+    }
+
+
+def found_items(texts: Texts) -> dict[ItemRef, SerializedItem]:
+    """Return what is there; an unreadable text is handed on as it is."""
+    return {
+        ref: row_as_it_is(ref.kind, ref.key, None, text)
+        for ref, text in texts.items()
+        if text is not None
+    }
+
+
+def contents(reply: Sequence[Any]) -> StoreContents:
+    """Return what is in the reply to `Names.everything`."""
+    bad: list[BadItem] = []
+    marked, *hashes = reply
+    found = {kind: _items(kind, pairs, bad) for kind, pairs in zip(_NAMES, hashes, strict=True)}
+    return StoreContents(bool(marked), found[Kind.FLAG], found[Kind.SEGMENT], tuple(bad))
+
+
+def _items(kind: Kind, reply: Any, bad: list[BadItem]) -> dict[str, SerializedItem]:
+    items = {}
+    for name, data in _pairs(reply):
+        try:
+            key = name.decode()
+        except UnicodeDecodeError:
+            shown = name.decode(errors="backslashreplace")
+            bad.append(BadItem(kind, shown, "$.key", "the field is not UTF-8"))
+            continue
+        item = item_from_row(kind, key, None, data)
+        if isinstance(item, SerializedItem):
+            items[key] = item
+        elif name == data == _PLACEHOLDER:
+            problem = "a placeholder that the Erlang SDK writes; it stands for no item"
+            bad.append(BadItem(kind, key, "$", problem))
+        else:
+            bad.append(item)
+    return items
+
+
+def _pairs(reply: Any) -> Iterator[tuple[bytes, bytes]]:
+    """Yield fields and values: a map in the protocol's third version, a flat list in its second."""
+    if isinstance(reply, Mapping):
+        return iter(reply.items())
+    flat = iter(reply)
+    return zip(flat, flat, strict=True)
