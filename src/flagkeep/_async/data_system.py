@@ -10,7 +10,7 @@ In the child of a fork memory and listeners stay, and everything that works begi
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from flagkeep._async.environment import AsyncEnvironment
@@ -27,7 +27,7 @@ from flagkeep._runtime import process
 from flagkeep.config import Config, StorePolicy
 from flagkeep.evaluation.catalog import Catalog
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import BadItem, ItemRef, Kind
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.model.status import ClientStatus, SourceError, SourceState
 from flagkeep.protocol.source_state import SourceStateMachine
 from flagkeep.storage.contents import WriterRecord
@@ -116,10 +116,15 @@ class AsyncDataSystem:
             self._writer = AsyncStoreWriter(
                 store, self._environment, self.health, self._work, record=record
             )
-            if self._cache is not None:
-                self._writer.written = self._cache.take_written
-                if self._config.cache.seconds == math.inf:
-                    self._writer.failed = self._cache.take_written
+            self._writer.written = self._was_written
+            if self._cache is not None and self._config.cache.seconds == math.inf:
+                self._writer.failed = self._cache.take_written
+
+    def _was_written(self, changes: ChangeSet, kept: Mapping[ItemRef, SerializedItem]) -> None:
+        if changes.full and self._reader is not None:
+            self._reader.saw_marker()
+        if self._cache is not None:
+            self._cache.take_written(changes, kept)
 
     def _use_cache(self, reader: AsyncStoreReader) -> None:
         is_wanted = not self._policy.prefetch and not self._config.cache.is_off
@@ -192,6 +197,7 @@ class AsyncDataSystem:
         give_up = runtime.monotonic() + timeout
         if self._source is not None:
             self._source.stop()
+        await self.pump(give_up)
         is_written = True
         if self._writer is not None and self.health is not None:
             is_written = await self._writer.idle.wait(timeout if self.health.is_up else 0.0)
@@ -321,7 +327,7 @@ class AsyncDataSystem:
     def data_age(self) -> float | None:
         """Return seconds since the data was last known to be current; None while it is."""
         now = runtime.monotonic()
-        if self._source is not None:
+        if self._make_source is not None:
             return None if self._lost_touch is None else now - self._lost_touch
         if self.health is None:
             return None
@@ -333,7 +339,7 @@ class AsyncDataSystem:
         data = self._environment.data
         return ClientStatus(
             ready=self.is_ready,
-            source=self._machine.status if self._source is not None else None,
+            source=self._machine.status if self._make_source is not None else None,
             store=None if self.health is None else self.health.status(),
             bad_items=tuple(data.bad.values()),
             warnings=_warnings(self._environment.catalog),

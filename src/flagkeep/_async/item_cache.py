@@ -15,7 +15,7 @@ from flagkeep._runtime import aio as runtime
 from flagkeep.errors import StoreError, StoreUnavailable
 from flagkeep.evaluation.catalog import Catalog, ItemCatalog
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage.dataset import complaint_about
 from flagkeep.storage.freshness import Freshness
 
@@ -184,6 +184,7 @@ class AsyncItemCache:
         read = await self._reader.fetch(refs, deadline)
         found: Found = {}
         news: dict[ItemRef, SerializedItem] = {}
+        bad: dict[ItemRef, BadItem] = {}
         vanished = []
         for ref in refs:
             item, known = read.get(ref), self._last(ref)
@@ -193,14 +194,18 @@ class AsyncItemCache:
                 if known is not None and not known.deleted:
                     vanished.append(ref)
             elif (complaint := complaint_about(ref, item)) is not None:
-                self._environment.note_bad({ref: complaint})
+                bad[ref] = complaint
                 item = known
             else:
                 news[ref] = item
             found[ref] = item
         if vanished and await self._reader.has_lost_data(deadline):
             found.update({ref: self._last(ref) for ref in vanished})
+        if bad or news:
+            self._environment.note_bad(bad, news.keys())
         self._take(found, news, began)
+        if news:
+            self._reader.note_rollbacks()
         return found
 
     def _take(self, found: Found, news: dict[ItemRef, SerializedItem], began: int) -> None:
@@ -208,7 +213,6 @@ class AsyncItemCache:
         is_in_memory = self._is_memory_ours and environment.catalog.complete
         if news and is_in_memory:
             environment.take_some(ChangeSet.partial(news), began)
-            self._reader.note_rollbacks()
         if is_in_memory and not self._caches:
             return
         with self._guard:

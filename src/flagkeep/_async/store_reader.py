@@ -19,7 +19,7 @@ from flagkeep._async.store_health import AsyncStoreHealth
 from flagkeep._async.work import AsyncWork
 from flagkeep._runtime import aio as runtime
 from flagkeep.config import CachePolicy, StorePolicy
-from flagkeep.errors import StoreError, StoreMissing, StoreUnavailable
+from flagkeep.errors import StoreClosed, StoreError, StoreMissing, StoreUnavailable
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.availability import HEARTBEAT, RETRY_AFTER
@@ -93,7 +93,7 @@ class AsyncStoreReader:
                 self._work.later(PREFETCH_AFTER + self._refresh_interval, self._refresh_by_age)
             if self._pushes:
                 self._work.later(PREFETCH_AFTER, self._poll)
-        self._work.later(HEARTBEAT, self._heartbeat)
+        self._work.later(HEARTBEAT if self._prefetches else PREFETCH_AFTER, self._heartbeat)
         if not self._health.can_read:
             self._work.soon(self._probe_until_back)
 
@@ -110,7 +110,9 @@ class AsyncStoreReader:
 
     async def wait_until_read(self, timeout: float) -> bool:
         """Wait for the first whole read, at most `timeout` seconds; returns whether it worked."""
-        if not self._prefetches or self._work.is_pumped:
+        if not self._prefetches:
+            return await self._probe(timeout)
+        if self._work.is_pumped:
             return await self.refresh(timeout)
         self.hurry()
         return await self.complete.wait(timeout)
@@ -136,6 +138,8 @@ class AsyncStoreReader:
             raise StoreUnavailable(self.name, "get_many", reason)
         try:
             found = await runtime.within(left, self.name, partial(self._store.get_many, refs))
+        except StoreClosed:
+            raise
         except StoreError as exc:
             self._failed(exc)
             raise
@@ -158,7 +162,7 @@ class AsyncStoreReader:
         now = runtime.monotonic()
         if now >= self._look_again_at and self._health.can_read:
             self._look_again_at = now + RETRY_AFTER
-            await self.refresh(timeout)
+            await (self.refresh(timeout) if self._policy.prefetch else self._probe(timeout))
 
     async def refresh(self, timeout: float | None = None) -> bool:
         """Read everything and make memory equal to it; returns whether that worked."""
@@ -169,6 +173,8 @@ class AsyncStoreReader:
                 contents = await self._store.get_all()
             else:
                 contents = await runtime.within(timeout, self.name, self._store.get_all)
+        except StoreClosed:
+            return False
         except StoreError as exc:
             self._failed(exc)
             return False
@@ -183,14 +189,18 @@ class AsyncStoreReader:
         """Read everything once, before a source delivers; no store yet is no failure."""
         try:
             if await self._store.is_initialized():
-                self._saw_marker = True
-                self.is_usable = True
+                self.saw_marker()
                 if self._policy.prefetch:
                     await self.refresh()
         except StoreMissing:
             log.debug("%s is not there yet; the first write makes it", self.name)
         except StoreError as exc:
             self._failed(exc)
+
+    def saw_marker(self) -> None:
+        """Take note that a full set is in the store."""
+        self._saw_marker = True
+        self.is_usable = True
 
     # --- what changed --------------------------------------------------------------------------
 
@@ -275,38 +285,38 @@ class AsyncStoreReader:
     async def _probe_until_back(self) -> None:
         if self._health.can_read:
             return
-        if await self._probe():
-            await self.changed(None)
-            if not self._prefetches:
-                self._health.succeeded()
+        await self._probe()
         if not self._health.can_read:
             self._work.later(self._probe_interval, self._probe_until_back)
 
     async def _heartbeat(self) -> None:
         """Ask a store that nobody has asked lately."""
-        is_due = self._health.can_read and self._health.silent_for() >= HEARTBEAT
-        if is_due and await self._probe():
-            self._health.succeeded()
+        is_due = not self._saw_marker or self._health.silent_for() >= HEARTBEAT
+        if is_due and self._health.can_read:
+            await self._probe()
         self._work.later(HEARTBEAT, self._heartbeat)
 
-    async def _probe(self) -> bool:
+    async def _probe(self, timeout: float | None = None) -> bool:
         """Ask for the marker, which costs least; returns whether there was an answer."""
+        was_down = not self._health.can_read
         try:
-            has_marker = await self._store.is_initialized(timeout=self._patience)
-        except StoreMissing as exc:
-            if self._follows:
-                self._failed(exc)
-            return not self._follows  # the first write makes it
-        except StoreError as exc:
-            self._failed(exc)
+            has_marker = await self._store.is_initialized(timeout=timeout or self._patience)
+        except StoreClosed:
             return False
+        except StoreError as exc:
+            if self._follows or not isinstance(exc, StoreMissing):
+                self._failed(exc)
+                return False
+            has_marker = False  # the first write makes it
         if has_marker:
-            self._saw_marker = True
+            self.saw_marker()
         if not self._follows:
             self._note_marker(has_marker=has_marker)
-        elif has_marker is self._health.is_wiped and self._health.can_read:
+        elif was_down or has_marker is self._health.is_wiped:
             self.dropped(None)
-            await self.refresh()
+            if self._prefetches or not was_down:
+                return await self.refresh()
+        self._health.succeeded()
         return True
 
     def _note_marker(self, *, has_marker: bool) -> None:

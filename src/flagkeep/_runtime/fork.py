@@ -121,7 +121,7 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _settling, _is_settling  # noqa: PLW0603  a thread of the parent may hold the old one
+    global _settling, _is_settling
     if MARK[0]:  # uWSGI calls this in its first worker too, which is no child
         return
     _settling, _is_settling = threading.RLock(), False

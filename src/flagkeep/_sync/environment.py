@@ -4,7 +4,7 @@ Everything that changes what evaluations see is in this file. Readers take `cata
 lock; writers come from several threads and take turns.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -78,10 +78,13 @@ class Environment:
             self._swap(change)
             self.fills.ended(wanted)
 
-    def note_bad(self, bad: Mapping[ItemRef, BadItem]) -> None:
-        """Name items that cannot be used."""
+    def note_bad(self, bad: Mapping[ItemRef, BadItem], good: Collection[ItemRef]) -> None:
+        """Name items that cannot be used, and forget what was said of those that can."""
+        if not bad and self.data.bad.keys().isdisjoint(good):
+            return
         with self._guard:
-            self.data = msgspec.structs.replace(self.data, bad={**self.data.bad, **bad})
+            still = {ref: one for ref, one in self.data.bad.items() if ref not in good}
+            self.data = msgspec.structs.replace(self.data, bad={**still, **bad})
 
     def _note_versions(self, change: Change) -> None:
         for ref in change.refs:
@@ -95,4 +98,3 @@ class Environment:
         self.data = change.data
         self._swapped(old, change.data, change.refs)
         return change.data
-

@@ -114,7 +114,7 @@ class Fills:
 
     def overlapping(self, began: int) -> list[ItemRef]:
         """Return the items that were filled one by one since then."""
-        return [ref for ref, ended in self._items.items() if ended >= began]
+        return [ref for ref, ended in list(self._items.items()) if ended >= began]
 
     def ended(self, refs: Iterable[ItemRef]) -> None:
         """Note that single items were filled just now."""
@@ -125,7 +125,7 @@ class Fills:
     def ended_all(self, began: int) -> None:
         """Note that everything was filled just now by a read that began then."""
         self._all = next(self._ticks)
-        self._items = {ref: end for ref, end in self._items.items() if end >= began}
+        self._items = {ref: end for ref, end in list(self._items.items()) if end >= began}
 
 
 class Rollbacks:
@@ -137,9 +137,7 @@ class Rollbacks:
     def __bool__(self) -> bool:
         return bool(self._highest)
 
-    def see(
-        self, ref: ItemRef, known: SerializedItem | None, read: SerializedItem | None
-    ) -> None:
+    def see(self, ref: ItemRef, known: SerializedItem | None, read: SerializedItem | None) -> None:
         """Compare what a store has now with what it had; what is gone is not rolled back."""
         highest = self._highest.get(ref, known.version if known else 0)
         if read is not None and read.version < highest:
