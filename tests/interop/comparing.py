@@ -1,0 +1,44 @@
+"""Two readers' views of the same 200 contexts, and which differences have a reason."""
+
+import json
+from collections import Counter
+from collections.abc import Hashable
+from typing import Any
+
+from flagkeep.model.values import frozen_value
+from tests.interop.explained import Explained
+from tests.interop.peers import Detail, Seen
+
+
+def assert_same(theirs: Seen, ours: Seen, explained: Explained) -> int:
+    """Check that all details are equal but for those explained; returns how many are equal."""
+    assert len(theirs.details) == len(ours.details) >= 200
+    different: Counter[str] = Counter()
+    for number, (their, our) in enumerate(zip(theirs.details, ours.details, strict=True)):
+        assert their.keys() == our.keys()
+        for key in our:
+            if comparable(their[key]) != comparable(our[key]):
+                different[key] += 1
+                assert key in explained, (number, key, their[key], our[key])
+    assert different == {key: number for key, (number, _) in explained.items()}
+    assert_same_values(theirs.all_flags, ours.all_flags, explained)
+    return sum(map(len, ours.details)) - different.total()
+
+
+def assert_same_values(theirs: Any, ours: Any, explained: Explained) -> None:
+    """Check that all flags at once are the same ones, with the same values."""
+    assert theirs is not None
+    assert theirs.keys() == ours.keys()
+    different = {key for key in ours if frozen_value(theirs[key]) != frozen_value(ours[key])}
+    assert different <= explained.keys()
+
+
+def comparable(detail: Detail) -> tuple[Hashable, ...]:
+    """Return a detail in a form that is equal if it says the same.
+
+    The numbers 1 and 1.0 are the same, 1 and true are not; a rule may have an id that is null or
+    none at all.
+    """
+    value, index, reason = detail
+    said = {name: what for name, what in reason.items() if what is not None}
+    return frozen_value(value), index, json.dumps(said, sort_keys=True)
