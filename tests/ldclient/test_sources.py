@@ -21,7 +21,6 @@ from flagkeep.ldclient.interfaces import (
     FlagChange,
     FlagValueChange,
 )
-from flagkeep.ldclient.redis_feature_store import RedisFeatureStore
 from flagkeep.ldclient.versioned_data_kind import FEATURES, SEGMENTS
 from tests.ldclient.sources import (
     USER,
@@ -432,16 +431,13 @@ def test_a_store_that_fails_does_not_leave_the_application_waiting(
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda: Redis.new_feature_store(url="redis://x"), r"Redis\.new_feature_store"),
         (Redis.new_big_segment_store, r"Redis\.new_big_segment_store"),
-        (Redis.async_feature_store, r"Redis\.async_feature_store"),
         (Redis.async_big_segment_store, r"Redis\.async_big_segment_store"),
         (lambda: DynamoDB.new_feature_store("t"), r"DynamoDB\.new_feature_store"),
         (lambda: DynamoDB.new_big_segment_store("t"), r"DynamoDB\.new_big_segment_store"),
         (lambda: DynamoDB.async_feature_store("t"), r"DynamoDB\.async_feature_store"),
         (lambda: Consul.new_feature_store(host="x"), r"Consul\.new_feature_store"),
         (lambda: Files.new_data_source_v2(["x"]), r"Files\.new_data_source_v2"),
-        (lambda: RedisFeatureStore(url="x", expiration=3), "RedisFeatureStore"),
     ],
 )
 def test_databases_of_later_releases_are_refused_by_name(call: Any, named: str) -> None:

@@ -7,10 +7,13 @@
 | other         | custom `UpdateProcessor`      | the store, a source with its own memory  |
 | other         | none (`use_ldd`, or upstream) | the store, which is only read            |
 
-"Other" is a `FeatureStore` of the application or a store of `flagkeep.stores`.
+"Other" is a `FeatureStore` of the application or a store of `flagkeep.stores`. A caching wrapper
+around such a store, which is what `Redis.new_feature_store` returns, lends the client the store
+behind it and its cache time: last known good, refreshing, status and forks are the core's business.
 """
 
-from typing import Any, Final, TypeGuard
+from functools import partial
+from typing import Any, Final, TypeGuard, TypeVar
 
 from flagkeep._sync.client import Client
 from flagkeep._sync.file_source import FileDataSource
@@ -22,16 +25,38 @@ from flagkeep.ldclient import _policy
 from flagkeep.ldclient._bridge import CustomSource, StoreSource
 from flagkeep.ldclient._foreign_store import ForeignStore
 from flagkeep.ldclient._settings import is_core_source
-from flagkeep.ldclient._shared_store import forget_parent, share_of
+from flagkeep.ldclient._shared_store import StoreShare, share_of
+from flagkeep.ldclient._store_core import StoreCore, is_native
 from flagkeep.ldclient._update_sink import UpdateSink
 from flagkeep.ldclient.config import Config
 from flagkeep.ldclient.feature_store import InMemoryFeatureStore
+from flagkeep.ldclient.feature_store_helpers import CachingStoreWrapper
+from flagkeep.model.item import ItemRef
+
+T = TypeVar("T")
 
 _OWN_METHODS: Final = ("get", "all", "init", "upsert", "delete", "initialized")
+_FOR_EVER: Final = 1e9  # seconds; what the official SDK takes for "infinite" is any huge number
+
+
+class _Lending(CachingStoreWrapper):
+    """A wrapper that is known to be around a store of the core."""
+
+    _core: StoreCore
 
 
 class _CoreClient(Client):
     """The core's client, which leaves it to this face to say what is missing."""
+
+    def store_changed(self, refs: tuple[ItemRef, ...] | None) -> None:
+        """Read again, on the caller's time, what somebody has written to the store."""
+        reader = self._data._reader
+        if reader is None or not reader.can_read:
+            return
+        try:
+            reader.changed(refs)
+        except StoreError:
+            reader.changed(None)  # takes note of the failure if it lasts
 
     def _announce_no_upstream(self) -> None:
         """Say nothing: `_unbuilt.announce` does, in the words of this configuration."""
@@ -68,6 +93,8 @@ class Assembly:
             ),
             store=self._store,
         )
+        if isinstance(self._store, StoreShare):
+            self._store.changed = self.client.store_changed
 
     @property
     def is_store_monitored(self) -> bool:
@@ -99,15 +126,7 @@ class Assembly:
         """Whether evaluations use real data."""
         if isinstance(self._source, CustomSource):
             self._source.look()
-        return self.client.is_ready or self._is_store_initialized()
-
-    def leave_to_parent(self) -> None:
-        """Forget, in a forked child, everything that works for the parent only."""
-        self._memory._after_fork()
-        if isinstance(self._source, StoreSource):
-            self._source.stop()  # its thread is not here, and nobody may wait for it
-        if self.has_store and not isinstance(self._store, ForeignStore):
-            forget_parent(self._config.feature_store)
+        return self.client.is_ready or self._is_store_initialized(self.policy.deadline)
 
     def _make_source(self) -> FileSource | SourceFactory | None:
         given = self._config.update_processor_class
@@ -115,7 +134,8 @@ class Assembly:
         if is_core_source(given):
             if not is_in_memory:
                 return given
-            return StoreSource(self._memory, _live(given), is_complete=self._config.use_ldd)
+            inner = partial(_live, given)
+            return StoreSource(self._memory, inner, is_complete=self._config.use_ldd)
         if given is not None:
             return CustomSource(self._memory, given)
         if is_in_memory:
@@ -123,23 +143,28 @@ class Assembly:
         return None
 
     def _cache(self) -> CachePolicy:
-        """Ask at every evaluation what has a cache of its own, or cannot tell of changes."""
-        is_asked = isinstance(self._store, ForeignStore) or not self.policy.prefetch
-        return CachePolicy.off() if is_asked else CachePolicy()
+        """Ask at every evaluation what has a cache of its own."""
+        if isinstance(self._store, ForeignStore):
+            return CachePolicy.off()
+        store = self._config.feature_store
+        return _cache_of(store) if _lends_its_store(store) else CachePolicy()
 
     def _wait(self, seconds: float) -> None:
         source = self._source
         if isinstance(source, CustomSource):
             source.ready.wait(seconds)
             source.look()
-        elif self._config.update_processor_class is not None or self._is_store_initialized():
+        elif self._config.update_processor_class is not None or (
+            seconds > 0 and self._is_store_initialized(seconds)
+        ):
             self.client.wait_until_ready(seconds)
 
-    def _is_store_initialized(self) -> bool:
-        if self._store is None:
+    def _is_store_initialized(self, timeout: float) -> bool:
+        status = self.client.status.store
+        if self._store is None or status is None or not status.available:
             return False
         try:
-            return self._store.is_initialized()
+            return self._store.is_initialized(timeout=timeout)
         except StoreError:
             return False
 
@@ -148,9 +173,9 @@ def _store_of(config: Config) -> FeatureStore | None:
     store = config.feature_store
     if config.offline or _is_memory(store):
         return None
-    if hasattr(type(store), "get_many"):
+    if is_native(store):
         return share_of(store)
-    return ForeignStore(store)
+    return store._core.share() if _lends_its_store(store) else ForeignStore(store)
 
 
 def _memory_of(config: Config) -> InMemoryFeatureStore:
@@ -160,9 +185,25 @@ def _memory_of(config: Config) -> InMemoryFeatureStore:
 
 def _is_memory(store: object) -> TypeGuard[InMemoryFeatureStore]:
     """Whether it is the store in memory, and not a subclass that does something else."""
-    return isinstance(store, InMemoryFeatureStore) and all(
-        getattr(type(store), name) is getattr(InMemoryFeatureStore, name) for name in _OWN_METHODS
+    return _is_plain(store, InMemoryFeatureStore)
+
+
+def _lends_its_store(store: object) -> TypeGuard[_Lending]:
+    """Whether it is a caching wrapper around a store of the core that does nothing else."""
+    return _is_plain(store, CachingStoreWrapper) and isinstance(store._core, StoreCore)
+
+
+def _is_plain(store: object, kind: type[T]) -> TypeGuard[T]:
+    return isinstance(store, kind) and all(
+        getattr(type(store), name) is getattr(kind, name) for name in _OWN_METHODS
     )
+
+
+def _cache_of(store: CachingStoreWrapper) -> CachePolicy:
+    seconds = store._cache.seconds
+    if seconds <= 0:
+        return CachePolicy.off()
+    return CachePolicy.forever() if seconds >= _FOR_EVER else CachePolicy(seconds)
 
 
 def _live(source: FileSource | SourceFactory) -> DataSource:

@@ -31,26 +31,39 @@ class StoreSource:
 
     Args:
         store: where the data goes through.
-        inner: what fills it; None if only the application does.
+        make_inner: makes what fills it; None if only the application does.
         is_complete: whether the store counts as it is, initialized or not.
     """
 
     def __init__(
-        self, store: InMemoryFeatureStore, inner: DataSource | None, *, is_complete: bool
+        self,
+        store: InMemoryFeatureStore,
+        make_inner: Callable[[], DataSource] | None,
+        *,
+        is_complete: bool,
     ) -> None:
+        self._store = store
+        self._make_inner = make_inner
+        self._is_complete = is_complete
+        self._begin()
+
+    def _begin(self) -> None:
+        inner = None if self._make_inner is None else self._make_inner()
         self.name = "application" if inner is None else inner.name
         self.has_versions = True if inner is None else inner.has_versions
         self.keeps_trying_to_start = inner is not None and inner.keeps_trying_to_start
-        self._store = store
         self._inner = inner
-        self._is_complete = is_complete
         self._sink: DataSink | None = None
         self._is_open = False
         self._stopped = Event()
         self._attached = Event()
+        self._is_new = True
 
     def source(self) -> "StoreSource":
-        """Return itself: it serves one client."""
+        """Return itself: it serves one client, which asks again in the child of a fork."""
+        if not self._is_new:
+            self._begin()
+        self._is_new = False
         return self
 
     def async_source(self) -> Any:
@@ -141,11 +154,19 @@ class CustomSource(StoreSource):
         store: InMemoryFeatureStore,
         make: Callable[["Config", InMemoryFeatureStore, Event], Processor],
     ) -> None:
-        super().__init__(store, None, is_complete=False)
-        self.name = "custom"
-        self.ready = _Ready(self.look)
         self._make = make
         self._processor: Processor | None = None
+        self._config: Config | None = None
+        self._left_to_parent: list[Processor] = []
+        super().__init__(store, None, is_complete=False)
+
+    def _begin(self) -> None:
+        super()._begin()
+        self.name = "custom"
+        self.ready = _Ready(self.look)
+        if self._processor is not None:  # its threads and connections are not in this process
+            self._left_to_parent.append(self._processor)
+            self._processor = None
 
     def start_processor(self, config: "Config") -> None:
         """Make the processor and start it, on the caller's thread, as the official SDK does.
@@ -154,6 +175,7 @@ class CustomSource(StoreSource):
             Exception: whatever the application's code raises.
         """
         self.wait_until_attached()
+        self._config = config
         processor = self._make(config, self._store, self.ready)
         if processor is None:
             raise ConfigError("update_processor_class returned None, not an UpdateProcessor")
@@ -178,6 +200,8 @@ class CustomSource(StoreSource):
             self._sink.report(state, error)
 
     def _feed(self, sink: DataSink) -> None:  # noqa: ARG002  the processor writes to the store
+        if self._left_to_parent and self._config is not None:
+            self.start_processor(self._config)  # nobody else does in the child of a fork
         while not self._stopped.wait(None if self._is_open else LOOK_EVERY):
             self.look()
         if self._processor is not None:

@@ -22,6 +22,7 @@ from flagkeep.storage.ordering import write_order
 log = logging.getLogger("ldclient.util")
 
 _KINDS: Final[Mapping[Kind, VersionedDataKind]] = {Kind.FLAG: FEATURES, Kind.SEGMENT: SEGMENTS}
+_UNCOUNTED: Final = WriterRecord(writer="")
 
 
 class ForeignStore:
@@ -87,8 +88,11 @@ class ForeignStore:
         return None
 
     def read_record(self) -> WriterRecord | None:
-        """Return None: it has no place for one."""
-        return None
+        """Return a record that counts no items, since it has no place for one.
+
+        The store hides what was deleted: a kind without items is no sign that data was lost.
+        """
+        return _UNCOUNTED
 
     def close(self) -> None:
         """Do nothing: other clients, of now or later, may use the same store."""

@@ -7,8 +7,10 @@ from flagkeep.errors import InvalidItem
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, parse_json, to_item
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.storage import items as storage
 
 NAMESPACES: Final[Mapping[str, Kind]] = {"features": Kind.FLAG, "segments": Kind.SEGMENT}
+NAMESPACE_OF: Final[Mapping[Kind, str]] = {kind: name for name, kind in NAMESPACES.items()}
 
 
 class Namespaced(Protocol):
@@ -68,7 +70,7 @@ def named(kind: Kind, item: Any) -> ItemRef:
 
 
 def serialized(ref: ItemRef, item: Any) -> SerializedItem:
-    """Return an item, a dict or a model, in the core's form, checked.
+    """Return an item, a dict or a model, in the core's form, checked; tombstones in full.
 
     Raises:
         InvalidItem: it is no such item.
@@ -78,7 +80,8 @@ def serialized(ref: ItemRef, item: Any) -> SerializedItem:
         text = encode_json(data)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidItem(ref.kind, ref.key, "$", str(exc)) from None
-    return to_item(ref.kind, ref.key, text)
+    found = to_item(ref.kind, ref.key, text)
+    return storage.tombstone(ref.kind, ref.key, found.version) if found.deleted else found
 
 
 def tombstone(ref: ItemRef, version: int) -> SerializedItem:

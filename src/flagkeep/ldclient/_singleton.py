@@ -2,6 +2,7 @@
 
 from threading import Lock
 
+from flagkeep._runtime import fork
 from flagkeep.errors import ConfigError
 from flagkeep.ldclient.client import LDClient
 from flagkeep.ldclient.config import Config
@@ -12,8 +13,13 @@ class Singleton:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        fork.watch(self, fork.Rank.LOCK)
         self._config: Config | None = None
         self._client: LDClient | None = None
+
+    def after_fork(self) -> None:
+        """In the child of a fork: forget a lock that a thread of the parent may hold."""
+        self._lock = Lock()
 
     def set_config(self, config: Config, start_wait: float) -> None:
         """Use `config` from now on: a client that exists is replaced, then closed."""

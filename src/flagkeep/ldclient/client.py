@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Never, Self
 
+from flagkeep._runtime import fork
 from flagkeep.errors import ConfigError, NotBuiltYet
 from flagkeep.ldclient import _unbuilt
 from flagkeep.ldclient._assembly import Assembly
@@ -92,11 +93,15 @@ class LDClient:
     def postfork(self, start_wait: float = 5) -> None:
         """Start anew in a forked child. Listeners of before are not taken over.
 
+        A client gets over a fork by itself; this is here for programs that call it.
+
         Args:
             start_wait: as for the constructor.
         """
-        self._assembly.leave_to_parent()
+        fork.settle()
+        old = self._assembly
         self._assemble(start_wait)
+        old.client.close()
 
     def close(self) -> None:
         """End the background work. Evaluations go on answering from memory."""

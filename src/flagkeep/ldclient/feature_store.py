@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from threading import RLock
 from typing import Any, Final
 
+from flagkeep._runtime import fork
 from flagkeep.errors import ConfigError
 from flagkeep.ldclient import _items
 from flagkeep.ldclient.interfaces import DiagnosticDescription, FeatureStore
@@ -63,6 +64,7 @@ class InMemoryFeatureStore(FeatureStore, DiagnosticDescription):
         self._data = DataSet()
         self._initialized = False
         self._watchers: tuple[Watcher, ...] = ()
+        fork.watch(self, fork.Rank.LOCK)
 
     def is_monitoring_enabled(self) -> bool:
         """Whether its availability may change: never."""
@@ -137,8 +139,11 @@ class InMemoryFeatureStore(FeatureStore, DiagnosticDescription):
             data = self._data
             watcher(ChangeSet(full=True, flags=data.flags, segments=data.segments))
 
-    def _after_fork(self) -> None:
-        """Forget the parent's clients, and a lock that one of its threads may have held."""
+    def after_fork(self) -> None:
+        """In the child of a fork: forget who watches, and a lock that the parent may hold.
+
+        Called by itself; clients then begin to watch anew.
+        """
         self._lock = RLock()
         self._watchers = ()
 

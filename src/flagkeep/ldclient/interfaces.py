@@ -17,7 +17,7 @@ if not TYPE_CHECKING:  # so that checkers know these names are missing
     __getattr__ = later(
         __name__,
         "AsyncBigSegmentStore AsyncBigSegmentStoreStatusProvider AsyncDataSourceUpdateSink"
-        " AsyncEventProcessor AsyncFeatureRequester AsyncFeatureStore AsyncFeatureStoreCore"
+        " AsyncEventProcessor AsyncFeatureRequester"
         " AsyncFlagTracker AsyncInitializer AsyncReadOnlyStore AsyncSynchronizer"
         " AsyncUpdateProcessor Basis BasisResult Change ChangeSet ChangeSetBuilder ChangeType"
         " EventName Initializer IntentCode ObjectKind Payload Selector SelectorStore ServerIntent"
@@ -101,6 +101,72 @@ class FeatureStoreCore(ABC):
 
     @abstractmethod
     def initialized_internal(self) -> bool:
+        """Whether the database ever received a full set."""
+
+
+class AsyncFeatureStore(ABC):
+    """Where flags and segments are kept, for asyncio. It may also have `is_available()`."""
+
+    @abstractmethod
+    async def get(self, kind: VersionedDataKind, key: str) -> Any:
+        """Return an item, None if it is not there or was deleted."""
+
+    @abstractmethod
+    async def all(self, kind: VersionedDataKind) -> dict[str, Any]:
+        """Return all items by key, without the deleted ones."""
+
+    @abstractmethod
+    async def init(self, all_data: _AllData) -> None:
+        """Replace everything, whatever the versions, in the order given if order matters."""
+
+    @abstractmethod
+    async def upsert(self, kind: VersionedDataKind, item: dict[str, Any]) -> bool:
+        """Add or change an item, if its version is above what is there; return whether it was."""
+
+    @abstractmethod
+    async def delete(self, kind: VersionedDataKind, key: str, version: int) -> bool:
+        """Delete an item, known or not, if `version` is above what is there; return whether."""
+
+    @property
+    @abstractmethod
+    def initialized(self) -> bool:
+        """What `is_initialized` or `init` saw last; asks nobody."""
+
+    @abstractmethod
+    async def is_initialized(self) -> bool:
+        """Return whether the store ever received a full set, from this process or another one."""
+
+    async def close(self) -> None:  # noqa: B027  a store may have nothing to let go of
+        """Let go of everything."""
+
+
+class AsyncFeatureStoreCore(ABC):
+    """The calls to a database that `AsyncCachingStoreWrapper` makes a feature store of.
+
+    As `FeatureStoreCore`, awaited. What `upsert_internal` returns is the very object it was given
+    if that was written.
+    """
+
+    @abstractmethod
+    async def get_internal(self, kind: VersionedDataKind, key: str) -> dict[str, Any] | None:
+        """Return an item or its tombstone, None if it is not there."""
+
+    @abstractmethod
+    async def get_all_internal(self, kind: VersionedDataKind) -> Mapping[str, dict[str, Any]]:
+        """Return all items by key, tombstones too."""
+
+    @abstractmethod
+    async def init_internal(self, all_data: _AllData) -> None:
+        """Replace everything, in the order given."""
+
+    @abstractmethod
+    async def upsert_internal(
+        self, kind: VersionedDataKind, item: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Write an item if its version is above what is there; return what is there now."""
+
+    @abstractmethod
+    async def initialized_internal(self) -> bool:
         """Whether the database ever received a full set."""
 
 

@@ -8,8 +8,11 @@ from typing import Any, Final, Never
 from flagkeep import config as core
 from flagkeep._sync.file_source import FileDataSource
 from flagkeep.errors import NotBuiltYet
+from flagkeep.ldclient import _redis
 from flagkeep.ldclient._processor import SourceProcessor
+from flagkeep.ldclient.async_feature_store_helpers import AsyncCachingStoreWrapper
 from flagkeep.ldclient.feature_store import CacheConfig
+from flagkeep.ldclient.feature_store_helpers import CachingStoreWrapper
 from flagkeep.ldclient.interfaces import UpdateProcessor
 
 _DEFAULT_CACHE: Final = CacheConfig.default()
@@ -71,11 +74,11 @@ class DynamoDB:
 
 
 class Redis:
-    """Feature stores in Redis: not part of this release."""
+    """Feature stores in Redis."""
 
-    DEFAULT_URL: Final = "redis://localhost:6379/0"
-    DEFAULT_PREFIX: Final = "launchdarkly"
-    DEFAULT_MAX_CONNECTIONS: Final = 16
+    DEFAULT_URL: Final = _redis.DEFAULT_URL
+    DEFAULT_PREFIX: Final = _redis.DEFAULT_PREFIX
+    DEFAULT_MAX_CONNECTIONS: Final = _redis.DEFAULT_MAX_CONNECTIONS
 
     @staticmethod
     def new_feature_store(
@@ -84,10 +87,22 @@ class Redis:
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         caching: CacheConfig = _DEFAULT_CACHE,
         redis_opts: Mapping[str, Any] = _NO_OPTIONS,
-    ) -> Never:
-        """Make a feature store in Redis."""
-        del url, prefix, max_connections, caching, redis_opts
-        raise NotBuiltYet("Redis.new_feature_store")
+    ) -> CachingStoreWrapper:
+        """Return a feature store in Redis, for `Config(feature_store=…)`. It connects when used.
+
+        Args:
+            url: `redis://`, `rediss://` or `unix://`.
+            prefix: what all its keys in Redis begin with.
+            max_connections: has no effect; write `redis_opts={'max_connections': …}`.
+            caching: how long items are kept in memory.
+            redis_opts: further arguments of redis-py's connections.
+
+        Raises:
+            ConfigError: the URL or an option cannot work.
+            NotImplementedError: redis-py is not installed.
+        """
+        _redis.warn_of_max_connections(max_connections)
+        return CachingStoreWrapper(_redis.redis_core(url, prefix, redis_opts), caching)
 
     @staticmethod
     def new_big_segment_store(
@@ -96,7 +111,7 @@ class Redis:
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         redis_opts: Mapping[str, Any] = _NO_OPTIONS,
     ) -> Never:
-        """Make a Big Segment store in Redis."""
+        """Make a Big Segment store in Redis: not part of this release."""
         del url, prefix, max_connections, redis_opts
         raise NotBuiltYet("Redis.new_big_segment_store")
 
@@ -106,10 +121,14 @@ class Redis:
         prefix: str | None = None,
         caching: CacheConfig = _DEFAULT_CACHE,
         redis_opts: Mapping[str, Any] = _NO_OPTIONS,
-    ) -> Never:
-        """Make a feature store in Redis for the asyncio client."""
-        del url, prefix, caching, redis_opts
-        raise NotBuiltYet("Redis.async_feature_store")
+    ) -> AsyncCachingStoreWrapper:
+        """Return a feature store in Redis for asyncio; arguments as for `new_feature_store`.
+
+        Raises:
+            ConfigError: the URL or an option cannot work.
+            NotImplementedError: redis-py is not installed.
+        """
+        return AsyncCachingStoreWrapper(_redis.async_redis_core(url, prefix, redis_opts), caching)
 
     @staticmethod
     def async_big_segment_store(
@@ -117,7 +136,7 @@ class Redis:
         prefix: str | None = None,
         redis_opts: Mapping[str, Any] = _NO_OPTIONS,
     ) -> Never:
-        """Make a Big Segment store in Redis for the asyncio client."""
+        """Make a Big Segment store in Redis for asyncio: not part of this release."""
         del url, prefix, redis_opts
         raise NotBuiltYet("Redis.async_big_segment_store")
 
