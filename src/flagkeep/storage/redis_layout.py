@@ -117,6 +117,10 @@ class Names:
             yield (b"HSET", self.own, _RECORD, record.encode())
         yield EXEC
 
+    def nothing(self) -> Command:
+        """Remove everything."""
+        return (b"DEL", *self.hashes.values(), self.marker, self.own)
+
     def _puts(self, rows: Iterable[tuple[ItemRef, bytes]]) -> Iterator[Command]:
         name, fields = b"", []
         for (kind, key), data in rows:

@@ -111,15 +111,15 @@ class AsyncRedisStore:
         replies = await self._ask(operation, self._names.items(refs), timeout=timeout)
         return layout.found_items(layout.item_texts(refs, replies))
 
-    async def get_all(self) -> StoreContents:
+    async def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment."""
-        commands = self._names.everything()
-        *_, reply = await self._ask("get_all", commands, last=_LONG * self._connections.timeout)
+        commands, last = self._names.everything(), _LONG * self._connections.timeout
+        *_, reply = await self._ask("get_all", commands, timeout=timeout, last=last)
         return layout.contents(reply)
 
-    async def is_initialized(self) -> bool:
+    async def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
-        (reply,) = await self._ask("is_initialized", [self._names.is_marked()])
+        (reply,) = await self._ask("is_initialized", [self._names.is_marked()], timeout=timeout)
         return bool(reply)
 
     async def read_record(self) -> WriterRecord | None:
@@ -171,6 +171,10 @@ class AsyncRedisStore:
                 if await self._written(lease, update):
                     return update.refused
         raise self._outpaced(operation)
+
+    async def clear(self) -> None:
+        """Remove everything under the prefix but Big Segments, at once; for tools and tests."""
+        await self._ask("clear", [self._names.nothing()])
 
     async def aclose(self) -> None:
         """Close the connections that the store made; a second call does nothing."""

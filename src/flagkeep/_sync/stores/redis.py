@@ -111,15 +111,15 @@ class RedisStore:
         replies = self._ask(operation, self._names.items(refs), timeout=timeout)
         return layout.found_items(layout.item_texts(refs, replies))
 
-    def get_all(self) -> StoreContents:
+    def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment."""
-        commands = self._names.everything()
-        *_, reply = self._ask("get_all", commands, last=_LONG * self._connections.timeout)
+        commands, last = self._names.everything(), _LONG * self._connections.timeout
+        *_, reply = self._ask("get_all", commands, timeout=timeout, last=last)
         return layout.contents(reply)
 
-    def is_initialized(self) -> bool:
+    def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
-        (reply,) = self._ask("is_initialized", [self._names.is_marked()])
+        (reply,) = self._ask("is_initialized", [self._names.is_marked()], timeout=timeout)
         return bool(reply)
 
     def read_record(self) -> WriterRecord | None:
@@ -171,6 +171,10 @@ class RedisStore:
                 if self._written(lease, update):
                     return update.refused
         raise self._outpaced(operation)
+
+    def clear(self) -> None:
+        """Remove everything under the prefix but Big Segments, at once; for tools and tests."""
+        self._ask("clear", [self._names.nothing()])
 
     def close(self) -> None:
         """Close the connections that the store made; a second call does nothing."""
