@@ -150,7 +150,7 @@ def test_a_bad_row_is_left_out_and_named(flagkeep: Flagkeep, store_url: str) -> 
 def test_prefixes_are_environments(flagkeep: Flagkeep, store_url: str) -> None:
     ended = flagkeep("eval", "beta", "-c", "a", "--store", store_url, "--prefix", "other")
     assert ended.code == 4
-    assert "nothing was ever written to the store under prefix 'other'" in ended.err
+    assert "flags.db under prefix 'other': check" in ended.err
 
 
 def test_nothing_is_written_to_the_store(flagkeep: Flagkeep, store_url: str) -> None:

@@ -12,15 +12,16 @@ from flagkeep.cli.explain import explain
 from flagkeep.cli.failures import CommandFailed, ExitCode, as_failure
 from flagkeep.cli.lint import lint
 from flagkeep.cli.output import complain
+from flagkeep.cli.store import store_app
 from flagkeep.errors import FlagkeepError
 from flagkeep.version import VERSION
 
 EXIT_CODES: Final = """\b
 Exit codes:
   0    fine
-  1    lint found errors; or an evaluation failed, and gave the default
-  2    wrong usage: an option, a context, a store URL
-  3    there is no such flag
+  1    something was found: lint errors, bad items, a failed evaluation; or you said no
+  2    wrong usage: an option, a context, a store URL; or --yes is missing
+  3    there is no such flag or segment
   4    a store or file cannot be used
   5    an extra is not installed
   130  interrupted
@@ -45,6 +46,7 @@ app: Final = typer.Typer(
 app.command("eval")(evaluate_flags)
 app.command("explain")(explain)
 app.command("lint")(lint)
+app.add_typer(store_app, name="store")
 
 
 def _show_version(is_wanted: bool) -> None:  # noqa: FBT001  typer hands the option's value over

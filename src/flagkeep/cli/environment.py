@@ -6,9 +6,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+from flagkeep.cli.connection import Connection
 from flagkeep.cli.failures import CommandFailed, ExitCode
 from flagkeep.cli.output import complain
-from flagkeep.cli.stores import open_store
+from flagkeep.cli.progress import progress
+from flagkeep.cli.stores import check_is_whole, open_store
 from flagkeep.errors import InvalidItem
 from flagkeep.evaluation.catalog import Catalog
 from flagkeep.evaluation.explain import Case
@@ -92,7 +94,7 @@ class Environment:
 
 
 def read_environment(
-    *, store: str | None, prefix: str | None, files: Sequence[str] | None
+    *, store: str | None, connection: Connection, files: Sequence[str] | None
 ) -> Environment:
     """Return what the options of a command point at.
 
@@ -104,25 +106,21 @@ def read_environment(
         problem = "say where the flags are: either --store or one or more --file"
         raise CommandFailed(ExitCode.USAGE, problem)
     if store:
-        return _from_store(store, prefix or "")
-    if prefix is not None:
+        return _from_store(store, connection)
+    if connection.prefix is not None:
         raise CommandFailed(ExitCode.USAGE, "--prefix goes with --store: files have none")
     names = list(files or ())
     read = [(name, Path(name).read_bytes()) for name in names]
     return Environment(read_files(read), ", ".join(names))
 
 
-def _from_store(url: str, prefix: str) -> Environment:
-    with closing(open_store(url, prefix=prefix)) as store:
+def _from_store(url: str, connection: Connection) -> Environment:
+    opened = open_store(url, connection)
+    with closing(opened.store) as store, progress("reading"):
         contents = store.get_all()
-    what = f"the store under prefix {prefix!r}" if prefix else "the store (no prefix)"
     is_empty = not (contents.flags or contents.segments or contents.bad)
-    if is_empty and not contents.initialized:
-        problem = f"nothing was ever written to {what}: check --prefix, or start what writes it"
-        raise CommandFailed(ExitCode.UNUSABLE, problem)
-    if not contents.initialized:
-        complain(f"{what} has no complete set yet: what is there may be half of it")
-    return Environment(as_changes(contents), what)
+    check_is_whole(opened, is_empty=is_empty, is_initialized=contents.initialized)
+    return Environment(as_changes(contents), str(opened))
 
 
 def _live(item: SerializedItem | None) -> SerializedItem | None:

@@ -8,10 +8,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from flagkeep.cli.connection import Connection, connects
 from flagkeep.cli.contexts import read_contexts
 from flagkeep.cli.environment import Environment, read_environment
 from flagkeep.cli.failures import CommandFailed, ExitCode
-from flagkeep.cli.options import AsJson, Contexts, Files, Prefix, Store
+from flagkeep.cli.options import AsJson, Contexts, Files, Store
 from flagkeep.cli.output import emit, emit_json
 from flagkeep.cli.text import as_json, printable, shortened
 from flagkeep.errors import InvalidData
@@ -31,6 +32,7 @@ class Answer(NamedTuple):
     result: Result
 
 
+@connects
 def evaluate_flags(
     contexts: Contexts,
     flag: Annotated[
@@ -38,7 +40,7 @@ def evaluate_flags(
     ] = None,
     *,
     store: Store = None,
-    prefix: Prefix = None,
+    connection: Connection,
     files: Files = None,
     default: Annotated[
         str | None,
@@ -54,7 +56,7 @@ def evaluate_flags(
     if everything == (flag is not None):
         raise CommandFailed(ExitCode.USAGE, "name one FLAG, or give --all")
     found = read_contexts(contexts)
-    environment = read_environment(store=store, prefix=prefix, files=files)
+    environment = read_environment(store=store, connection=connection, files=files)
     keys = environment.keys() if flag is None else [flag]
     answers = [
         answer

@@ -5,11 +5,12 @@ from typing import Annotated
 import msgspec
 import typer
 
+from flagkeep.cli.connection import Connection, connects
 from flagkeep.cli.contexts import read_contexts
 from flagkeep.cli.environment import Environment, read_environment
 from flagkeep.cli.explain_tree import tree_of
 from flagkeep.cli.failures import CommandFailed, ExitCode
-from flagkeep.cli.options import AsJson, Contexts, Files, Prefix, Store
+from flagkeep.cli.options import AsJson, Contexts, Files, Store
 from flagkeep.cli.output import emit, emit_json
 from flagkeep.evaluation.explain import explain_flag
 from flagkeep.evaluation.explanation import FlagExplanation
@@ -17,18 +18,19 @@ from flagkeep.model.context import Context
 from flagkeep.model.detail import ReasonKind
 
 
+@connects
 def explain(
     flag: Annotated[str, typer.Argument(metavar="FLAG", help="The key.", show_default=False)],
     contexts: Contexts,
     *,
     store: Store = None,
-    prefix: Prefix = None,
+    connection: Connection,
     files: Files = None,
     json: AsJson = False,
 ) -> None:
     """Show what decided: prerequisite, target, rule, clause, segment, bucket."""
     found = read_contexts(contexts)
-    environment = read_environment(store=store, prefix=prefix, files=files)
+    environment = read_environment(store=store, connection=connection, files=files)
     explained = [(one, _explained(environment, flag, one)) for one in found]
     if json:
         emit_json(

@@ -33,12 +33,13 @@ def lint(
     if json:
         emit_json(_as_object(linted, counts))
     else:
-        emit(*map(_line, linted.findings), _summary(linted, counts, len(files)))
+        emit(*map(line_of, linted.findings), _summary(linted, counts, len(files)))
     if counts[Severity.ERROR] or (strict and counts[Severity.WARNING]):
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-def _line(finding: FileFinding) -> Text:
+def line_of(finding: FileFinding) -> Text:
+    """Return a finding as a line."""
     place = finding.file if finding.line is None else f"{finding.file}:{finding.line}"
     line = Text(printable(f"{place}: "), overflow="ignore", no_wrap=True)
     line.append(finding.severity.value, _STYLES[finding.severity])

@@ -16,11 +16,14 @@ Contexts = Annotated[
 ]
 Store = Annotated[
     str | None,
-    typer.Option("--store", metavar="URL", help="Read this store, such as sqlite:///flags.db."),
+    typer.Option("--store", metavar="URL", help="Read this store, such as redis://host:6379/0."),
 ]
 Prefix = Annotated[
     str | None,
-    typer.Option("--prefix", help="Which environment of the store; default: the one without."),
+    typer.Option(
+        "--prefix",
+        help="Which environment of the store; default: launchdarkly in Redis, none in SQLite.",
+    ),
 ]
 Files = Annotated[
     list[str] | None,

@@ -2,16 +2,20 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any, Final, TextIO
 
+import msgspec
 from rich.console import Console, RenderableType
 
 from flagkeep.cli.failures import in_one_line
 
 # What is not read on a terminal is not folded to the width of one.
 _PIPE_WIDTH: Final = 1000
+# Whoever puts a URL in the wrong place finds it in the complaint, but not its password.
+_CREDENTIALS: Final = re.compile(r"(://)\S*@|(\bpassword=)[^&\s]*", re.IGNORECASE)
 
 
 def emit(*parts: RenderableType) -> None:
@@ -42,15 +46,47 @@ def emit_json(document: Any) -> None:
     _write_lines(sys.stdout, text.split("\n"))
 
 
+def emit_json_text(text: bytes) -> None:
+    """Print JSON that is there already, indented; its numbers and strings stay as they are.
+
+    Characters that the stream cannot take, or that a terminal might obey, are escaped.
+    """
+    lines = msgspec.json.format(text, indent=2).decode().split("\n")
+    takes_everything = _takes_everything(sys.stdout)
+    _write_lines(sys.stdout, (_escaped(line, is_rich=takes_everything) for line in lines))
+
+
+def emit_text(text: str) -> None:
+    """Print one line."""
+    _write_lines(sys.stdout, [in_one_line(text)])
+
+
+def emit_bytes(parts: Iterable[bytes]) -> None:
+    """Print bytes to the letter."""
+    sys.stdout.flush()
+    sys.stdout.buffer.writelines(parts)
+    sys.stdout.buffer.flush()
+
+
 def complain(problem: str) -> None:
     """Print one line to stderr."""
-    sys.stderr.write(f"flagkeep: {in_one_line(problem)}\n")
+    line = _CREDENTIALS.sub(r"\1\2***", in_one_line(problem))
+    sys.stderr.write(f"flagkeep: {line}\n")
 
 
 def _write_lines(stream: TextIO, lines: Iterable[str]) -> None:
     # Line by line: with PYTHONUNBUFFERED a long text that is written in one piece is cut off where
     # the reader stops, and nobody is told.
     stream.writelines(f"{line}\n" for line in lines)
+
+
+def _escaped(line: str, *, is_rich: bool) -> str:
+    if line.isprintable() and (is_rich or line.isascii()):
+        return line
+    return "".join(
+        one if one.isprintable() and (is_rich or one.isascii()) else json.dumps(one)[1:-1]
+        for one in line
+    )
 
 
 def _takes_everything(stream: TextIO) -> bool:

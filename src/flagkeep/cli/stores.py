@@ -1,33 +1,127 @@
 """Store URLs: which store a command works on."""
 
-from typing import Final
+import os
+from typing import Final, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
+from flagkeep._runtime.redis_settings import FORMS as REDIS_FORMS
+from flagkeep._runtime.redis_settings import Settings
+from flagkeep._sync.interfaces import FeatureStore
+from flagkeep.cli.connection import KEY_PASSWORD_VARIABLE, PASSWORD_VARIABLE, Connection
 from flagkeep.cli.failures import CommandFailed, ExitCode
-from flagkeep.stores import SQLiteStore
+from flagkeep.cli.output import complain
+from flagkeep.config import RedisTLS
+from flagkeep.errors import ConfigError
+from flagkeep.storage.redis_layout import DEFAULT_PREFIX
+from flagkeep.stores import RedisStore, SQLiteStore
 
-FORMS: Final = "sqlite:///flags.db (relative) or sqlite:////srv/flags.db (absolute)"
+SQLITE_FORMS: Final = "sqlite:///flags.db (relative) or sqlite:////srv/flags.db (absolute)"
+FORMS: Final = f"{SQLITE_FORMS}, {REDIS_FORMS}"
+_CONNECT_TIMEOUT: Final = 3.0
 
 
-def open_store(url: str, *, prefix: str = "") -> SQLiteStore:
-    """Return the store that `url` names; it is opened when it is first used.
+class Store(FeatureStore, Protocol):
+    """A store that commands work on."""
 
-    Everything after `sqlite:///` is the path, as it is.
+    def clear(self) -> None:
+        """Remove this environment, and nothing else."""
+        ...
+
+
+class OpenStore(NamedTuple):
+    """A store, and what to call it.
+
+    Attributes:
+        store: it connects when it is first used.
+        name: without user and password.
+        prefix: the one in force; "" for none.
+    """
+
+    store: Store
+    name: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {f'under prefix {self.prefix!r}' if self.prefix else '(no prefix)'}"
+
+
+def open_store(url: str, connection: Connection, *, argument: str = "--store") -> OpenStore:
+    """Return the store that `url` names; it connects when it is first used.
+
+    Args:
+        url: everything after `sqlite:///` is the path, as it is.
+        connection: how to reach it.
+        argument: what complaints call the URL.
 
     Raises:
         CommandFailed: the URL names no store of a kind that is known. What it says has no part of
             the URL but its scheme: there may be a password in the rest.
+        MissingExtra: the kind needs an extra.
     """
+    try:
+        return _opened(url, connection)
+    except ConfigError as exc:
+        raise CommandFailed(ExitCode.USAGE, f"{argument}: {exc}") from None
+
+
+def _opened(url: str, connection: Connection) -> OpenStore:
     scheme, separator, rest = url.partition("://")
     if not separator:
-        raise _wrong(f"a store is given as a URL: {FORMS}")
-    if scheme.lower() != "sqlite":
-        raise _wrong(f"stores of kind {scheme!r} are not part of this release: use {FORMS}")
+        raise ConfigError(f"a store is given as a URL: {FORMS}")
+    match scheme.lower():
+        case "sqlite":
+            return _sqlite(rest, connection)
+        case "redis" | "rediss" | "unix":
+            return _redis(url, connection)
+    raise ConfigError(f"stores of kind {scheme!r} are not known: use {FORMS}")
+
+
+def check_is_whole(opened: OpenStore, *, is_empty: bool, is_initialized: bool) -> None:
+    """Say it if what a store holds may be half of a set.
+
+    Raises:
+        CommandFailed: it holds nothing at all.
+    """
+    if is_initialized:
+        return
+    if is_empty:
+        problem = f"nothing was ever written to {opened}: check --prefix, or start what writes it"
+        raise CommandFailed(ExitCode.UNUSABLE, problem)
+    complain(f"{opened} has no complete set yet: what is there may be half of it")
+
+
+def _sqlite(rest: str, connection: Connection) -> OpenStore:
     if not rest.startswith("/"):
-        raise _wrong(f"three slashes come before a relative path, four before an absolute: {FORMS}")
+        problem = "three slashes come before a relative path, four before an absolute"
+        raise ConfigError(f"{problem}: {SQLITE_FORMS}")
     if not rest[1:]:
-        raise _wrong(f"the path is missing: {FORMS}")
-    return SQLiteStore(rest[1:], prefix=prefix)
+        raise ConfigError(f"the path is missing: {SQLITE_FORMS}")
+    if connection.tls_options():
+        raise ConfigError(f"{connection.tls_options()[0]} goes with rediss://, not with sqlite")
+    prefix = connection.prefix or ""
+    store = SQLiteStore(rest[1:], prefix=prefix, busy_timeout=connection.timeout)
+    return OpenStore(store, f"sqlite {rest[1:]}", prefix)
 
 
-def _wrong(problem: str) -> CommandFailed:
-    return CommandFailed(ExitCode.USAGE, f"--store: {problem}")
+def _redis(url: str, connection: Connection) -> OpenStore:
+    name = Settings(url).label
+    tls = None
+    if connection.tls_options():
+        tls = RedisTLS(
+            ca_file=connection.tls_ca,
+            cert_file=connection.tls_cert,
+            key_file=connection.tls_key,
+            key_password=os.environ.get(KEY_PASSWORD_VARIABLE),
+            verify=not connection.tls_insecure,
+        )
+    has_password = bool(urlsplit(url).password)
+    prefix = connection.prefix or DEFAULT_PREFIX
+    store = RedisStore(
+        url,
+        prefix=prefix,
+        password=None if has_password else os.environ.get(PASSWORD_VARIABLE),
+        tls=tls,
+        connect_timeout=min(_CONNECT_TIMEOUT, connection.timeout),
+        timeout=connection.timeout,
+    )
+    return OpenStore(store, name, prefix)
