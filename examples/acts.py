@@ -20,10 +20,8 @@ from edits import (
     edit_theme,
     save,
 )
+from places import Place
 from telling import milliseconds, quote, say, table, title
-
-from flagkeep.errors import StoreMissing
-from flagkeep.stores import SQLiteStore
 
 SHOP = HERE / "shop"
 WHO = ("amal", "bruno", "visitor", "nordlicht")
@@ -33,11 +31,10 @@ FLAGS = ("checkout-v2", "theme", "free-shipping-from", "max-cart-items", "image-
 class Story:
     """The steps, in order; each leaves behind what the next one needs."""
 
-    def __init__(self, folder: Path, database: Path, *, is_ours: bool) -> None:
+    def __init__(self, folder: Path, place: Place) -> None:
         self.file = folder / "flags.json"
         self.contexts = folder / "contexts.json"
-        self.database = database
-        self.is_ours = is_ours
+        self.place = place
         self.children: list[Child] = []
         self.known: dict[str, Any] = {}
         shutil.copyfile(SHOP / "flags.json", self.file)
@@ -52,31 +49,32 @@ class Story:
         self.spoil()
         self.kill_the_writer()
         self.restart_the_reader()
-        self.take_the_database_away()
+        self.take_the_store_away()
         self.bring_the_writer_back()
 
     # --- the steps -----------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """File -> SQLite."""
+        """File -> store."""
         title("1. A file fills a store")
         say(f"   The flags of a shop are in {self.file}.")
         self.start_writer()
-        store = SQLiteStore(self.database)
-        wait_until(lambda: is_filled(store), "a filled store")
+        store = self.place.open()
+        wait_until(lambda: self.place.is_filled(store), "a filled store")
         took = milliseconds(time.monotonic() - self.writer.started)
         contents = store.get_all()
         store.close()
         flags, segments = len(contents.flags), len(contents.segments)
         check(flags >= 30 and not contents.bad, f"{flags} flags arrived, some of them damaged")
         say(f"   Process {self.writer.pid}, the writer, follows that file. {took} after its start")
-        say(f"   {flags} flags and {segments} segments are in {self.database}.")
+        say(f"   {flags} flags and {segments} segments are in {self.place.where}.")
 
     def read(self) -> None:
-        """SQLite -> another process."""
+        """Store -> another process."""
         title("2. Another process evaluates out of the store")
         self.reader, took = self.start_reader()
-        say(f"   Process {self.reader.pid}, the reader, knows the database only ('daemon mode').")
+        who = f"Process {self.reader.pid}, the reader,"
+        say(f"   {who} knows the {self.place.kind} only ('daemon mode').")
         say(f"   It had its first value {took} after its start. Each flag for four visitors:")
         say()
         answer = self.reader.ask("values")
@@ -86,10 +84,8 @@ class Story:
         table(WHO, {flag: [self.known[flag][name] for name in WHO] for flag in FLAGS})
         say()
         say(f"   One evaluation took {answer['microseconds']:.1f} microseconds.")
-        check(
-            self.reader.ask("status")["push"] == "push",
-            "changes are not pushed: is FLAGKEEP_PUSH set?",
-        )
+        is_told = self.reader.ask("status")["push"] == "push"
+        check(is_told or not self.place.must_push, "changes are not pushed: is FLAGKEEP_PUSH set?")
 
     def edit(self) -> None:
         """Edits of the file, seen by the reader."""
@@ -99,7 +95,10 @@ class Story:
             if has_notices()
             else "looks at the file 20 times a second"
         )
-        say(f"   The writer {how}; nobody tells the reader anything but the database.")
+        first, *more = self.place.news
+        say(f"   The writer {how}; {first}")
+        for line in more:
+            say(f"   {line}")
         times = [
             self.see("free shipping from 39.00", edit_price, "free-shipping-from", "visitor", 39.0),
             self.see("dark colours for all", edit_theme, "theme", "amal", "dark"),
@@ -156,29 +155,26 @@ class Story:
         self.check_values("after a restart")
         say(f"   Process {self.reader.pid} had its first value {took} after its start.")
 
-    def take_the_database_away(self) -> None:
+    def take_the_store_away(self) -> None:
         """No store at all for a while."""
-        title("7. The database is taken away")
-        if not self.is_ours or os.name == "nt":
-            why = "it is yours" if not self.is_ours else "Windows does not move what is in use"
-            say(f"   Not this time: {why}.")
+        title(f"7. The {self.place.kind} is taken away")
+        if self.place.why_not:
+            say(f"   Not this time: {self.place.why_not}.")
             return
-        folder = self.database.parent
-        away = folder.with_name("elsewhere")
-        folder.rename(away)
+        self.place.take_away()
         self.reader.wait_for("store", available=False)
-        self.check_values("without a database")
+        self.check_values(f"without a {self.place.kind}")
         age = self.reader.ask("status")["age"]
         check(age is not None, "the reader did not say how old its data is")
-        folder_is_back = away.rename(folder)
-        check(folder_is_back.exists(), "the database could not be put back")
+        self.place.put_back()
         self.reader.wait_for("store", available=True)
         said = [line for line in self.reader.log if "is served until it works again" in line]
         check(len(said) == 1, f"the reader complained {len(said)} times")
-        say("   Its folder was renamed under the running reader, which says so once:")
+        for line in self.place.taken:
+            say(f"   {line}")
         self.quote(said[0])
         say(f"   It served the same values, knew that they were {milliseconds(age)} old, and found")
-        say("   the database again when it was put back.")
+        say(f"   the {self.place.kind} again when it was put back.")
 
     def bring_the_writer_back(self) -> None:
         """Everything as it was."""
@@ -189,20 +185,22 @@ class Story:
 
     # --- what they share -----------------------------------------------------------------------
 
-    def start(self, script: str, *args: str | Path) -> Child:
+    def start(self, script: str, *args: str | Path, given: dict[str, str]) -> Child:
         """Start a process that ends with the story at the latest."""
-        child = Child(script, *args)
+        child = Child(script, *args, given=given)
         self.children.append(child)
         return child
 
     def start_writer(self) -> None:
         """Start a writer, and wait until it has read the file."""
-        self.writer = self.start("writer.py", self.file, self.database)
+        given = self.place.surroundings(of_reader=False)
+        self.writer = self.start("writer.py", self.file, given=given)
         self.writer.wait_for("ready")
 
     def start_reader(self) -> tuple[Child, str]:
         """Start a reader; returns it with the time it took to its first value."""
-        reader = self.start("reader.py", self.database, self.contexts, *FLAGS)
+        given = self.place.surroundings(of_reader=True)
+        reader = self.start("reader.py", self.contexts, *FLAGS, given=given)
         first = reader.wait_for("first")
         check(first["value"] is True, f"the first value is {first['value']}")
         reader.wait_for("ready")
@@ -242,14 +240,6 @@ class Story:
         """Let every process end, and kill those that do not."""
         for child in self.children:
             child.leave()
-
-
-def is_filled(store: SQLiteStore) -> bool:
-    """Whether somebody has written a full set."""
-    try:
-        return store.is_initialized()
-    except StoreMissing:
-        return False
 
 
 def has_notices() -> bool:

@@ -27,7 +27,7 @@ class Child:
         log: every line it logged.
     """
 
-    def __init__(self, script: str, *args: str | Path) -> None:
+    def __init__(self, script: str, *args: str | Path, given: dict[str, str]) -> None:
         self.started = time.monotonic()
         self.log: list[str] = []
         self._name = script
@@ -40,7 +40,7 @@ class Child:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            env={**os.environ, "PYTHONUTF8": "1"},
+            env={**os.environ, "PYTHONUTF8": "1", **given},
         )
         self._listeners = [
             self._listen(self._process.stdout, json.loads),

@@ -1,4 +1,4 @@
-"""The other process of the story (`python reader.py STORE.db CONTEXTS.json FLAG…`).
+"""The other process of the story (`python reader.py CONTEXTS.json FLAG…`).
 
 Evaluates out of the store and never writes to it (daemon mode). Answers the questions that come
 in as lines, tells of changed values and of the store's health, and ends with its input.
@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from given import fitting_cache, given_store
+
 from flagkeep import Client, Config, Context, FlagValueChange, StoreStatus
-from flagkeep.stores import SQLiteStore
 
 _one_at_a_time = threading.Lock()
 
@@ -26,11 +27,11 @@ def tell(event: str, **more: Any) -> None:
         print(json.dumps({"event": event, "at": time.monotonic(), **more}), flush=True)
 
 
-def main(database: str, contexts_file: str, *flags: str) -> None:
+def main(contexts_file: str, *flags: str) -> None:
     """Read until nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the story ends us
     logging.basicConfig(format="%(message)s")
-    client = Client(Config(daemon=True), store=SQLiteStore(database))
+    client = Client(Config(daemon=True, cache=fitting_cache()), store=given_store())
     people = json.loads(Path(contexts_file).read_text(encoding="utf-8"))
     contexts = {name: Context.from_dict(one) for name, one in people.items()}
     first = next(iter(contexts.values()))

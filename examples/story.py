@@ -1,9 +1,12 @@
 """flagkeep's main job, told as a story (`python examples/story.py`).
 
-A file of flags fills a SQLite store through one process; another process evaluates out of the
-store, and goes on doing so whatever happens to the file, to the first process and to the database.
-Everything that is claimed is checked before it is printed; if something does not hold, the story
-says what and ends with exit code 1. `STORE=sqlite:///path` puts the store where you want it.
+A file of flags fills a store through one process; another process evaluates out of the store, and
+goes on doing so whatever happens to the file, to the first process and to the store. Everything
+that is claimed is checked before it is printed; if something does not hold, the story says what and
+ends with exit code 1.
+
+The store is a SQLite file in a temporary folder. `STORE=sqlite:///path` puts it where you want it;
+`STORE=redis://host:6379/0` tells the same on Redis, under a prefix of its own that goes at the end.
 """
 
 import importlib.util
@@ -19,25 +22,52 @@ from typing import NoReturn
 
 from acts import Story
 from children import StoryFailedError
+from given import SQLITE
+from places import Place, RedisPlace, SQLitePlace
 from telling import say
 
+from flagkeep.errors import ConfigError, MissingExtra, StoreError
+from flagkeep.stores import RedisStore
 
-def database_of_user() -> Path | None:
-    """Return the path that STORE names, None if there is none; end here if it cannot be used."""
-    wanted, scheme = os.environ.get("STORE", ""), "sqlite:///"
+
+def place_of_user() -> Place | None:
+    """Return what STORE names, None if it names nothing; end here if it cannot be used."""
+    wanted = os.environ.get("STORE", "")
     if not wanted:
         return None
-    if not wanted.startswith(scheme):
-        name = wanted.partition(":")[0]
-        refuse(f"{name} is not built in this release, try STORE={scheme}flags.db")
-    path = wanted.removeprefix(scheme)
+    if wanted.startswith(SQLITE):
+        return SQLitePlace(new_file(wanted.removeprefix(SQLITE)), is_ours=False)
+    if wanted.partition("://")[0].lower() not in {"redis", "rediss", "unix"}:
+        refuse(f"name {SQLITE}flags.db or redis://localhost:6379/0, the story knows no other store")
+    try:
+        return reached(wanted)
+    except StoreError as exc:
+        refuse(f"{exc.store} cannot be used: {exc.reason}")
+    except (ConfigError, MissingExtra) as exc:
+        refuse(str(exc))
+
+
+def new_file(path: str) -> Path:
+    """Return the path of a database that is to be made."""
     if not path:
-        refuse(f"a path is missing: {scheme}flags.db, or {scheme}/var/lib/flags.db")
+        refuse(f"a path is missing: {SQLITE}flags.db, or {SQLITE}/var/lib/flags.db")
     if not Path(path).absolute().parent.is_dir():
         refuse(f"{Path(path).absolute().parent} is not a folder")
     if Path(path).exists():
         refuse(f"{path} is there already, and the story would overwrite it: name a new file")
     return Path(path)
+
+
+def reached(url: str) -> Place:
+    """Return a place in a Redis that answers."""
+    RedisStore(url).close()  # looks at the URL only
+    place = RedisPlace(url)
+    store = place.open()
+    try:
+        store.is_initialized()
+    finally:
+        store.close()
+    return place
 
 
 def refuse(problem: str) -> NoReturn:
@@ -46,7 +76,7 @@ def refuse(problem: str) -> NoReturn:
     sys.exit(2)
 
 
-def what_next(database: Path | None) -> None:
+def what_next(place: Place) -> None:
     """Say how to go on."""
     say()
     say("All of this was checked while it happened. What to try next:", style="good")
@@ -60,8 +90,8 @@ def what_next(database: Path | None) -> None:
         "your own program": "docs/quickstart.md",
         "the tests": "make test",
     }
-    if database is not None:
-        hints["the store, which stays"] = str(database)
+    if place.stays:
+        hints["the store, which stays"] = place.stays
     for meaning, hint in hints.items():
         say(f"   {meaning:24}{hint}")
 
@@ -79,12 +109,9 @@ def end_by_signal(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def tell_in(folder: Path, database: Path | None) -> None:
-    """Tell the story in a folder that is there for it alone."""
-    if database is None:
-        (folder / "store").mkdir()
-    place = database or folder / "store" / "flags.db"
-    story = Story(folder, place, is_ours=database is None)
+def tell_in(folder: Path, place: Place) -> None:
+    """Tell the story with a folder that is there for it alone."""
+    story = Story(folder, place)
     say("flagkeep: feature flags that go on when everything around them fails", style="bold")
     try:
         story.tell()
@@ -97,16 +124,23 @@ def tell_in(folder: Path, database: Path | None) -> None:
         sys.exit(1)
     finally:
         story.end()
-    what_next(database)
+        place.clean_up()
+    what_next(place)
+
+
+def temporary(folder: Path) -> Place:
+    """Return a place that goes with the folder of the story."""
+    (folder / "store").mkdir()
+    return SQLitePlace(folder / "store" / "flags.db", is_ours=True)
 
 
 def main() -> None:
     """Tell the story, and leave nothing behind."""
     signal.signal(signal.SIGTERM, end_by_signal)
-    database = database_of_user()
+    place = place_of_user()
     folder = Path(tempfile.mkdtemp(prefix="flagkeep story "))
     try:
-        tell_in(folder, database)
+        tell_in(folder, place or temporary(folder))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     finally:
