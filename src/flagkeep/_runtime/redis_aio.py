@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
@@ -28,7 +28,7 @@ from flagkeep._runtime.redis_settings import (
     pool_of,
 )
 from flagkeep.errors import StoreError
-from flagkeep.storage.redis_layout import Command, packed, packed_with_keys
+from flagkeep.storage.redis_layout import Command, packed_all
 
 Client = redis.asyncio.Redis
 Pool = redis.asyncio.ConnectionPool
@@ -65,8 +65,7 @@ class Line:
         except (redis.TimeoutError, TimeoutError):
             raise NoConnection(limit) from None
         if settings.greeting:
-            data = [b"".join(map(packed, settings.greeting))]
-            for reply in await self.exchange(data, len(settings.greeting), ends):
+            for reply in await self.exchange(settings.greeting, ends):
                 if isinstance(reply, Exception):
                     raise reply
 
@@ -78,24 +77,23 @@ class Line:
         return not (reader.at_eof() or reader._buffer or writer.is_closing() or reader.exception())
 
     async def exchange(
-        self, data: Sequence[bytes], count: int, ends: float, last: float | None = None
+        self, commands: Sequence[Command], ends: float, last: float | None = None
     ) -> list[Any]:
-        """Send `data`, which is `count` commands, and return the answers, errors among them.
+        """Send `commands` in one go and return the answers, the server's errors among them.
 
         Args:
-            data: packed commands.
-            count: how many they are.
+            commands: at least one.
             ends: when to give up.
             last: seconds to wait for the last answer, if that is more than for the others.
         """
         connection = self.connection
         replies: list[Any] = []
         async with asyncio.timeout_at(_when(last or self._timeout, ends)) as clock:
-            await connection.send_packed_command(data, False)
+            await connection.send_packed_command(packed_all(commands), False)
             if last is not None:
                 clock.reschedule(_when(self._timeout, ends))
-            for number in range(count):
-                if last is not None and number == count - 1:
+            for number in range(len(commands)):
+                if last is not None and number == len(commands) - 1:
                     clock.reschedule(_when(last, ends))
                 try:
                     replies.append(await connection.read_response(disable_decoding=True))
@@ -366,27 +364,26 @@ class Lease:
         else:
             await self._pool.drop(line)
 
-    async def ask(self, commands: Iterable[Command], *, last: float | None = None) -> list[Any]:
+    async def ask(self, commands: Sequence[Command], *, last: float | None = None) -> list[Any]:
         """Send commands in one go and return the answers; refusals of single ones are among them.
 
         Raises:
             StoreError: there is no complete answer.
         """
-        data, keys = packed_with_keys(commands)
         try:
-            replies = await self._exchange(data, len(keys), last)
+            replies = await self._exchange(commands, last)
         except _ERRORS as exc:
             raise self._translated(exc) from None
-        return refusals_marked(replies, keys, self._label, self._operation)
+        return refusals_marked(replies, commands, self._label, self._operation)
 
-    async def _exchange(self, data: list[bytes], count: int, last: float | None) -> list[Any]:
+    async def _exchange(self, commands: Sequence[Command], last: float | None) -> list[Any]:
         """Talk. A connection that was lost while nobody used it is replaced, once."""
         line = self._line
         if line is None:
             raise RuntimeError("this connection was given back")
         may_be_stale, self._asked = line.was_used and not self._asked, True
         try:
-            return await line.exchange(data, count, self._ends, last)
+            return await line.exchange(commands, self._ends, last)
         except _LOST:
             if not may_be_stale:
                 raise
@@ -394,7 +391,7 @@ class Lease:
         await self._pool.drop(line)
         await self._pool.drop_idle()
         self._line = await self._pool.take_new(self._ends)
-        return await self._line.exchange(data, count, self._ends, last)
+        return await self._line.exchange(commands, self._ends, last)
 
     def _translated(self, exc: Exception) -> StoreError:
         return translated(exc, self._label, self._operation, timeout=self._waited)

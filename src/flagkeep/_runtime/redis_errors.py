@@ -5,9 +5,11 @@ change, and by the server's own codes. No error keeps a reference to the driver'
 arguments of commands, and so a password.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from flagkeep.errors import StoreCorrupt, StoreError, StoreUnavailable
+from flagkeep.storage.redis_layout import EXEC, Command
 
 ACL: Final = (
     "~P:* -@all +client|tracking +hello +select +ping +watch +unwatch +multi +exec +exists +hget"
@@ -59,6 +61,9 @@ _REASONS: Final = {
 NO_SCRIPTS: Final = frozenset(("ERR", "NOPERM", "NOSCRIPT"))
 
 
+_ABOUT_ONE_KEY: Final = frozenset((b"HDEL", b"HGET", b"HGETALL", b"HMGET", b"HSET"))
+
+
 class NoRoom(Exception):
     """All connections are in use, and none came back in time."""
 
@@ -107,20 +112,21 @@ def translated(exc: BaseException, store: str, operation: str, *, timeout: float
     return StoreUnavailable(store, operation, reason)
 
 
-def refusal(exc: BaseException, store: str, operation: str, key: bytes = b"") -> StoreError:
+def refusal(exc: BaseException, store: str, operation: str, command: Command = ()) -> StoreError:
     """Return what the server's answer to one command means.
 
     Args:
         exc: the driver's form of it.
         store: what errors call it.
         operation: what was tried.
-        key: that the command was about, if it was about one.
+        command: which one it was, if that is known.
     """
     text = _without_arguments(str(exc))
     code = _code(exc, text)
     if code == "WRONGTYPE":
-        shown = key.decode(errors="backslashreplace")
-        where = f"the key {shown}" if shown else "a key of this prefix"
+        where = "a key of this prefix"
+        if len(command) > 1 and command[0] in _ABOUT_ONE_KEY:
+            where = f"the key {command[1].decode(errors='backslashreplace')}"
         reason = f"{where} holds something else than a store writes there: move it away"
         return StoreCorrupt(store, operation, reason)
     if code == "NOPERM":
@@ -137,17 +143,20 @@ def refusal(exc: BaseException, store: str, operation: str, key: bytes = b"") ->
     return CommandRefused(store, operation, reason, code)
 
 
-def refusals_marked(replies: list[Any], keys: list[bytes], store: str, operation: str) -> list[Any]:
+def refusals_marked(
+    replies: list[Any], commands: Sequence[Command], store: str, operation: str
+) -> list[Any]:
     """Return `replies` with the server's errors as StoreErrors, those in EXEC's answer too."""
     for place, reply in enumerate(replies):
         if isinstance(reply, Exception):
-            replies[place] = refusal(reply, store, operation, keys[place])
-        elif type(reply) is list:
-            for inner, one in enumerate(reply):
-                if isinstance(one, Exception):
-                    # The commands of a transaction stand before EXEC, one after the other.
-                    key = keys[place - len(reply) + inner] if place >= len(reply) else b""
-                    reply[inner] = refusal(one, store, operation, key)
+            replies[place] = refusal(reply, store, operation, commands[place])
+        elif commands[place] == EXEC and reply is not None:
+            # The commands of a transaction stand before EXEC, one after the other.
+            queued = commands[place - len(reply) : place]
+            replies[place] = [
+                refusal(one, store, operation, command) if isinstance(one, Exception) else one
+                for one, command in zip(reply, queued, strict=True)
+            ]
     return replies
 
 

@@ -9,7 +9,7 @@ import math
 import select
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -26,7 +26,7 @@ from flagkeep._runtime.redis_settings import (
     pool_of,
 )
 from flagkeep.errors import StoreError
-from flagkeep.storage.redis_layout import Command, packed, packed_with_keys
+from flagkeep.storage.redis_layout import Command, packed_all
 
 Client = redis.Redis
 Pool = redis.ConnectionPool
@@ -68,8 +68,7 @@ class Line:
             self._poll = select.poll()
             self._poll.register(connection._sock, select.POLLIN)
         if settings.greeting:
-            data = [b"".join(map(packed, settings.greeting))]
-            for reply in self.exchange(data, len(settings.greeting), ends):
+            for reply in self.exchange(settings.greeting, ends):
                 if isinstance(reply, Exception):
                     raise reply
 
@@ -84,23 +83,22 @@ class Line:
             return False
 
     def exchange(
-        self, data: Sequence[bytes], count: int, ends: float, last: float | None = None
+        self, commands: Sequence[Command], ends: float, last: float | None = None
     ) -> list[Any]:
-        """Send `data`, which is `count` commands, and return the answers, errors among them.
+        """Send `commands` in one go and return the answers, the server's errors among them.
 
         Args:
-            data: packed commands.
-            count: how many they are.
+            commands: at least one.
             ends: when to give up.
             last: seconds to wait for the last answer, if that is more than for the others.
         """
         connection = self.connection
         self._wait_no_longer(self._timeout, ends)
-        connection.send_packed_command(data, False)
+        connection.send_packed_command(packed_all(commands), False)
         replies: list[Any] = []
-        for number in range(count):
+        for number in range(len(commands)):
             if number:
-                is_last = last is not None and number == count - 1
+                is_last = last is not None and number == len(commands) - 1
                 self._wait_no_longer(last if is_last and last else self._timeout, ends)
             try:
                 replies.append(connection.read_response(disable_decoding=True))
@@ -334,27 +332,26 @@ class Lease:
         else:
             self._pool.drop(line)
 
-    def ask(self, commands: Iterable[Command], *, last: float | None = None) -> list[Any]:
+    def ask(self, commands: Sequence[Command], *, last: float | None = None) -> list[Any]:
         """Send commands in one go and return the answers; refusals of single ones are among them.
 
         Raises:
             StoreError: there is no complete answer.
         """
-        data, keys = packed_with_keys(commands)
         try:
-            replies = self._exchange(data, len(keys), last)
+            replies = self._exchange(commands, last)
         except _ERRORS as exc:
             raise self._translated(exc) from None
-        return refusals_marked(replies, keys, self._label, self._operation)
+        return refusals_marked(replies, commands, self._label, self._operation)
 
-    def _exchange(self, data: list[bytes], count: int, last: float | None) -> list[Any]:
+    def _exchange(self, commands: Sequence[Command], last: float | None) -> list[Any]:
         """Talk. A connection that was lost while nobody used it is replaced, once."""
         line = self._line
         if line is None:
             raise RuntimeError("this connection was given back")
         may_be_stale, self._asked = line.was_used and not self._asked, True
         try:
-            return line.exchange(data, count, self._ends, last)
+            return line.exchange(commands, self._ends, last)
         except _LOST:
             if not may_be_stale:
                 raise
@@ -362,7 +359,7 @@ class Lease:
         self._pool.drop(line)
         self._pool.drop_idle()
         self._line = self._pool.take_new(self._ends)
-        return self._line.exchange(data, count, self._ends, last)
+        return self._line.exchange(commands, self._ends, last)
 
     def _translated(self, exc: Exception) -> StoreError:
         return translated(exc, self._label, self._operation, timeout=self._waited)

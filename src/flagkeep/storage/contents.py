@@ -138,6 +138,21 @@ class Tally:
             tally._digest = 0
         return tally
 
+    @classmethod
+    def of_set(cls, changes: ChangeSet) -> Self:
+        """Return the tally of all items in `changes`: what `add` gives, in a third of its time."""
+        from hashlib import blake2b  # noqa: PLC0415  see _hash
+
+        tally, digest, number = cls(), 0, int.from_bytes
+        for kind in Kind:
+            items, name = changes.of(kind), kind.value
+            tally.counts[kind] = sum(not item.deleted for item in items.values())
+            for key, item in items.items():
+                text = f"{name} {item.version} {key}".encode("utf-8", "surrogatepass")
+                digest ^= number(blake2b(text, digest_size=8).digest())
+        tally._digest = digest
+        return tally
+
     @property
     def digest(self) -> str:
         """16 hexadecimal digits."""

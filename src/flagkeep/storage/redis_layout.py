@@ -104,25 +104,21 @@ class Names:
 
     def replacement(
         self, rows: Iterable[tuple[ItemRef, bytes]], record: WriterRecord | None
-    ) -> Iterator[Command]:
+    ) -> list[Command]:
         """Put these rows, in this order, in the place of everything."""
-        yield MULTI
-        for name in self.hashes.values():
-            yield (b"DEL", name)
-        yield from self._puts(rows)
-        yield (b"SET", self.marker, b"")
-        if record is None:
-            yield (b"HDEL", self.own, _RECORD)
-        else:
-            yield (b"HSET", self.own, _RECORD, record.encode())
-        yield EXEC
+        clear: list[Command] = [(b"DEL", name) for name in self.hashes.values()]
+        sign: Command = (b"HDEL", self.own, _RECORD)
+        if record is not None:
+            sign = (b"HSET", self.own, _RECORD, record.encode())
+        return [MULTI, *clear, *self._puts(rows), (b"SET", self.marker, b""), sign, EXEC]
 
     def nothing(self) -> Command:
         """Remove everything."""
         return (b"DEL", *self.hashes.values(), self.marker, self.own)
 
     def _puts(self, rows: Iterable[tuple[ItemRef, bytes]]) -> Iterator[Command]:
-        name, fields = b"", []
+        name = b""
+        fields: list[bytes] = []
         for (kind, key), data in rows:
             if self.hashes[kind] != name or len(fields) == 2 * _PAIRS_PER_COMMAND:
                 if fields:
@@ -210,23 +206,23 @@ def packed(command: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def packed_with_keys(commands: Iterable[Command]) -> tuple[list[bytes], list[bytes]]:
-    """Return what to send, in pieces of some size, and the key of each command."""
-    data: list[bytes] = []
-    keys: list[bytes] = []
+def packed_all(commands: Sequence[Command]) -> Iterable[bytes]:
+    """Return what to send, in pieces of some size, so that the server reads while we pack."""
+    return _pieces(commands) if len(commands) > 1 else (packed(commands[0]),)
+
+
+def _pieces(commands: Sequence[Command]) -> Iterator[bytes]:
     parts: list[bytes] = []
     size = 0
     for command in commands:
-        keys.append(command[1] if len(command) > 1 else b"")
         one = packed(command)
         size += len(one)
         parts.append(one)
         if size > _PIECE:
-            data.append(b"".join(parts))
+            yield b"".join(parts)
             parts, size = [], 0
     if parts:
-        data.append(b"".join(parts))
-    return data, keys
+        yield b"".join(parts)
 
 
 # --- replies --------------------------------------------------------------------------------------
@@ -234,14 +230,17 @@ def packed_with_keys(commands: Iterable[Command]) -> tuple[list[bytes], list[byt
 
 def item_texts(refs: Collection[ItemRef], replies: Sequence[Any]) -> dict[ItemRef, bytes | None]:
     """Return the texts in the replies to `Names.items`."""
-    by_kind: dict[Kind, list[ItemRef]] = {}
+    if len(replies) == 1:
+        return dict(zip(refs, replies[0], strict=True))
+    texts: dict[ItemRef, bytes | None] = {}
+    waiting = {kind: iter(reply) for kind, reply in zip(_kinds(refs), replies, strict=True)}
     for ref in refs:
-        by_kind.setdefault(ref.kind, []).append(ref)
-    return {
-        ref: text
-        for of_kind, reply in zip(by_kind.values(), replies, strict=True)
-        for ref, text in zip(of_kind, reply, strict=True)
-    }
+        texts[ref] = next(waiting[ref.kind])
+    return texts
+
+
+def _kinds(refs: Iterable[ItemRef]) -> Iterable[Kind]:
+    return dict.fromkeys(ref.kind for ref in refs)
 
 
 def found_items(texts: Texts) -> dict[ItemRef, SerializedItem]:

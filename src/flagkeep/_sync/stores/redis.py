@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from flagkeep._runtime import threads as runtime
@@ -138,10 +138,7 @@ class RedisStore:
         self._check_open(operation)
         changes = _storable(changes)
         rows = [(ref, item.data) for ref, item in write_order(changes)]
-        tally = Tally()
-        if record is not None:
-            for ref, item in changes.items():
-                tally.add(ref, item)
+        tally = Tally() if record is None else Tally.of_set(changes)
         for attempt in range(_ATTEMPTS):
             _pause(attempt)
             with self._connections.lease(operation) as lease:
@@ -210,7 +207,7 @@ class RedisStore:
             return False
         return bool(_checked([reply])[0])
 
-    def _executed(self, lease: "Lease", commands: Iterable[layout.Command]) -> bool:
+    def _executed(self, lease: "Lease", commands: Sequence[layout.Command]) -> bool:
         """Run a transaction; return False if something that was watched has changed."""
         last = _LONG * self._connections.timeout
         *queued, results = lease.ask(commands, last=last)
@@ -233,7 +230,7 @@ class RedisStore:
     def _ask(
         self,
         operation: str,
-        commands: Iterable[layout.Command],
+        commands: Sequence[layout.Command],
         *,
         timeout: float | None = None,
         last: float | None = None,
