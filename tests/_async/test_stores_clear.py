@@ -6,6 +6,7 @@ import pytest
 
 from flagkeep._async.stores.redis import AsyncRedisStore
 from flagkeep._async.stores.sqlite import AsyncSQLiteStore
+from flagkeep.errors import StoreCorrupt
 from flagkeep.model.item import Kind
 from flagkeep.storage.contents import StoreContents, WriterRecord
 from tests._async.store_suite import flag, full
@@ -58,6 +59,8 @@ async def test_redis_is_cleared_of_what_is_no_hash(redis_server: RedisServer) ->
     redis_server.cli("FLUSHDB")
     redis_server.cli("SET", "a:features", "not a hash")
     store = AsyncRedisStore(redis_server.url, prefix="a")
+    with pytest.raises(StoreCorrupt, match="a:features"):
+        await store.get_all()
     await store.clear()
     assert redis_server.cli("KEYS", "*") == []
     await store.aclose()

@@ -6,6 +6,7 @@ import pytest
 
 from flagkeep._sync.stores.redis import RedisStore
 from flagkeep._sync.stores.sqlite import SQLiteStore
+from flagkeep.errors import StoreCorrupt
 from flagkeep.model.item import Kind
 from flagkeep.storage.contents import StoreContents, WriterRecord
 from tests._sync.store_suite import flag, full
@@ -58,6 +59,8 @@ def test_redis_is_cleared_of_what_is_no_hash(redis_server: RedisServer) -> None:
     redis_server.cli("FLUSHDB")
     redis_server.cli("SET", "a:features", "not a hash")
     store = RedisStore(redis_server.url, prefix="a")
+    with pytest.raises(StoreCorrupt, match="a:features"):
+        store.get_all()
     store.clear()
     assert redis_server.cli("KEYS", "*") == []
     store.close()

@@ -115,7 +115,7 @@ class RedisStore:
         """Return everything, as of one moment."""
         commands, last = self._names.everything(), _LONG * self._connections.timeout
         *_, reply = self._ask("get_all", commands, timeout=timeout, last=last)
-        return layout.contents(reply)
+        return layout.contents(_checked(reply))
 
     def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
