@@ -14,13 +14,17 @@ def assert_same(theirs: Seen, ours: Seen, explained: Explained) -> int:
     """Check that all details are equal but for those explained; returns how many are equal."""
     assert len(theirs.details) == len(ours.details) >= 200
     different: Counter[str] = Counter()
+    example: dict[str, str] = {}
     for number, (their, our) in enumerate(zip(theirs.details, ours.details, strict=True)):
         assert their.keys() == our.keys()
         for key in our:
             if comparable(their[key]) != comparable(our[key]):
                 different[key] += 1
-                assert key in explained, (number, key, their[key], our[key])
-    assert different == {key: number for key, (number, _) in explained.items()}
+                example.setdefault(key, f"context {number}: {their[key]} and {our[key]}")
+    counted = {key: number for key, (number, _) in explained.items()}
+    news = {key: (different[key], example.get(key)) for key in {*different, *counted}}
+    news = {key: seen for key, seen in news.items() if seen[0] != counted.get(key)}
+    assert not news, f"more or fewer differences than explained: {news}"
     assert_same_values(theirs.all_flags, ours.all_flags, explained)
     return sum(map(len, ours.details)) - different.total()
 
@@ -30,7 +34,7 @@ def assert_same_values(theirs: Any, ours: Any, explained: Explained) -> None:
     assert theirs is not None
     assert theirs.keys() == ours.keys()
     different = {key for key in ours if frozen_value(theirs[key]) != frozen_value(ours[key])}
-    assert different <= explained.keys()
+    assert different <= explained.keys(), different - explained.keys()
 
 
 def comparable(detail: Detail) -> tuple[Hashable, ...]:

@@ -57,7 +57,6 @@ READERS: Final[dict[str, Explained]] = {
         "rule-in-object": (30, OBJECTS),
         "rule-in-segment-by-weight-of-org": (75, SEGMENT_WEIGHT),
         "rollout-of-org-from-zero": (100, ZERO_WEIGHT),
-        "objects": (108, "null inside an object is kept; here such a property is left out"),
     },
 }
 

@@ -1,0 +1,70 @@
+"""What is in Redis when we have written, byte for byte."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flagkeep.model.codec import encode_json
+from flagkeep.model.item import Kind
+from tests.interop import dataset, ours
+from tests.interop.dataset import DELETED_AT, DELETED_FLAGS, DELETED_SEGMENTS
+from tests.interop.styles import GO_FLAG, GO_SEGMENT
+
+pytestmark = [pytest.mark.extras, pytest.mark.slow]
+
+HASHES = {Kind.FLAG: "launchdarkly:features", Kind.SEGMENT: "launchdarkly:segments"}
+MARKER = "launchdarkly:$inited"
+
+
+@pytest.fixture
+def written(redis_url: str, raw: Any, tmp_path: Path) -> Any:
+    """The database after everything was written, with the prefix that all SDKs have by default."""
+
+    def is_there() -> bool:
+        return bool(raw.hexists(HASHES[Kind.FLAG], dataset.LAST))
+
+    with ours.written_by_hand(redis_url, "", tmp_path, is_there):
+        pass
+    return raw
+
+
+def test_keys_types_and_no_expiry(written: Any) -> None:
+    types = {key.decode(): written.type(key) for key in written.scan_iter()}
+    ours_alone = {"launchdarkly:$flagkeep": b"hash"}
+    shared = {MARKER: b"string", **dict.fromkeys(HASHES.values(), b"hash")}
+    assert types == {**shared, **(ours_alone if len(types) > len(shared) else {})}
+    assert written.get(MARKER) == b""
+    assert {written.ttl(key) for key in types} == {-1}
+
+
+def test_fields_are_the_keys_as_they_are(written: Any) -> None:
+    flags, segments = dataset.after_changes()
+    fields = {field.decode() for field in written.hkeys(HASHES[Kind.FLAG])}
+    assert fields == {*(one["key"] for one in flags), *DELETED_FLAGS}
+    fields = {field.decode() for field in written.hkeys(HASHES[Kind.SEGMENT])}
+    assert fields == {*(one["key"] for one in segments), *DELETED_SEGMENTS}
+
+
+def test_live_items_are_what_was_received_compact_and_unescaped(written: Any) -> None:
+    for kind, items in zip(HASHES, dataset.after_changes(), strict=True):
+        stored = written.hgetall(HASHES[kind])
+        for one in items:
+            assert stored[one["key"].encode()] == encode_json(one)
+    assert b'{"key":"unknown-properties","version":3,' in stored[b"unknown-properties"]
+    assert "größe-日本-😀".encode() in stored["größe-日本-😀".encode()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "form"),
+    [(Kind.FLAG, DELETED_FLAGS, GO_FLAG), (Kind.SEGMENT, DELETED_SEGMENTS, GO_SEGMENT)],
+)
+def test_tombstones_have_the_full_schema_and_the_real_key(
+    written: Any, kind: Kind, keys: tuple[str, ...], form: str
+) -> None:
+    for key in keys:
+        text = written.hget(HASHES[kind], key)
+        assert json.loads(text) == json.loads(form % key)
+        assert text == encode_json(json.loads(text))
+        assert json.loads(text)["version"] == DELETED_AT
