@@ -4,13 +4,19 @@ from typing import Final
 
 import pytest
 
+from flagkeep.ldclient.integrations import Redis
 from tests.ldclient.programs import attempt, run
+from tests.ldclient.sources import environment
 
 INSTALL: Final = """
 import warnings
 import flagkeep.ldclient
 flagkeep.ldclient.install()
 warnings.filterwarnings("ignore", "Config without an SDK key", DeprecationWarning)
+"""
+
+IGNORE_OLD_NAME: Final = """
+warnings.filterwarnings("ignore", "RedisFeatureStore is deprecated", DeprecationWarning)
 """
 
 # An application's own store, written as the example writes it.
@@ -77,10 +83,22 @@ store = Redis.new_feature_store(url='redis://my-redis:6379',
 """
 
 REDIS_BEFORE_6_7: Final = """
+import ldclient
+from ldclient.config import Config
 from ldclient.redis_feature_store import RedisFeatureStore
 
 store = RedisFeatureStore(url='redis://my-redis:6379', prefix='my-key-prefix',
     expiration=30)
+"""
+
+CONNECTED: Final = """
+config = Config(feature_store=store)
+ldclient.set_config(config)
+"""
+
+ONLY_READING: Final = """
+config = Config(feature_store=store, use_ldd=True)
+ldclient.set_config(config)
 """
 
 DYNAMODB: Final = """
@@ -118,15 +136,43 @@ def test_without_an_sdk_key_there_is_a_deprecation_warning() -> None:
 @pytest.mark.parametrize(
     ("example", "named"),
     [
-        (REDIS, "Redis.new_feature_store"),
-        (REDIS_BEFORE_6_7, "RedisFeatureStore"),
         (DYNAMODB, "DynamoDB.new_feature_store"),
         (CONSUL, "Consul.new_feature_store"),
     ],
-    ids=["redis", "redis before 6.7", "dynamodb", "consul"],
+    ids=["dynamodb", "consul"],
 )
 def test_examples_with_a_database_of_a_later_release_say_so(example: str, named: str) -> None:
     done = attempt(INSTALL + example)
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1].startswith("flagkeep.errors.NotBuiltYet: ")
     assert f"{named} is not part of this release of flagkeep" in done.stderr
+
+
+@pytest.mark.extras
+@pytest.mark.slow
+@pytest.mark.parametrize("store", [REDIS, REDIS_BEFORE_6_7], ids=["redis", "redis before 6.7"])
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (CONNECTED, "the connection to LaunchDarkly: the client serves what its feature store"),
+        (ONLY_READING, "analytics events: none are sent"),
+    ],
+    ids=["connected", "only reading"],
+)
+def test_examples_with_redis_serve_what_it_holds_with_one_warning(
+    redis_url: str, store: str, use: str, said: str
+) -> None:
+    filling = Redis.new_feature_store(redis_url, "my-key-prefix")
+    filling.init(environment(f="stored"))
+    filling.close()
+    example = (store + use).replace("redis://my-redis:6379", redis_url)
+    done = attempt(INSTALL + IGNORE_OLD_NAME + example + USE)
+    assert done.stdout == "True stored\n", done.stderr
+    (warning,) = done.stderr.splitlines()
+    assert said in warning
+
+
+@pytest.mark.extras
+def test_the_old_name_of_a_redis_store_is_deprecated() -> None:
+    done = attempt(INSTALL + REDIS_BEFORE_6_7)
+    assert done.stderr.splitlines()[-1].startswith("DeprecationWarning: RedisFeatureStore is")

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeGuard
 from flagkeep.config import FileSource, SourceFactory
 from flagkeep.errors import ConfigError
 from flagkeep.ldclient.hook import Hook
+from flagkeep.ldclient.interfaces import AsyncFeatureStore
 from flagkeep.ldclient.plugin import Plugin
 
 log = logging.getLogger("ldclient.util")
@@ -112,7 +113,8 @@ def _source(name: str, value: Any) -> Any:
 
 
 def _store(name: str, value: Any) -> Any:
-    if value is None or _has(value, _STORE_METHODS) or _has(value, _CORE_STORE_METHODS):
+    is_store = _has(value, _STORE_METHODS) or _has(value, _CORE_STORE_METHODS)
+    if value is None or (is_store and not isinstance(value, AsyncFeatureStore)):
         return value
     raise ConfigError(
         f"{name} must be a FeatureStore or a store of flagkeep.stores that is not an Async one,"

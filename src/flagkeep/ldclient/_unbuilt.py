@@ -86,14 +86,15 @@ def refuse(config: "Config", given: Mapping[str, Any]) -> None:
 
 
 def announce(config: "Config") -> None:
-    """Say once what a client does not do although it is on by default."""
+    """Say once, in one warning, what a client does not do although it is on by default."""
     missing = []
+    no_key = "Missing or blank SDK key. " if connects(config) and not config.sdk_key else ""
     if connects(config):
         missing.append(f"{UPSTREAM}: the client serves what its feature store holds")
     if sends_events(config):
         missing.append(f"{EVENTS}: none are sent; send_events=False silences this")
     if missing:
-        log.warning("Not part of this release of flagkeep: %s", "; and ".join(missing))
+        log.warning("%sNot part of this release of flagkeep: %s", no_key, "; and ".join(missing))
 
 
 def method_needs_events(config: "Config", method: str) -> None:

@@ -56,8 +56,6 @@ class LDClient:
             given = type(config).__name__
             raise ConfigError(f"LDClient takes a Config, such as Config('sdk-key'), not {given}")
         self._config = config
-        if not config.sdk_key and _unbuilt.connects(config):
-            log.warning("Missing or blank SDK key")
         _unbuilt.announce(config)
         self._assemble(start_wait)
 

@@ -1,0 +1,436 @@
+"""Clients of the official API whose feature store is in a real Redis."""
+
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import redis
+
+from flagkeep.config import CachePolicy
+from flagkeep.errors import ConfigError
+from flagkeep.ldclient import LDClient
+from flagkeep.ldclient._assembly import Assembly
+from flagkeep.ldclient.feature_store import CacheConfig
+from flagkeep.ldclient.feature_store_helpers import CachingStoreWrapper
+from flagkeep.ldclient.integrations import Redis
+from flagkeep.ldclient.integrations.test_data import TestData
+from flagkeep.ldclient.interfaces import DataStoreStatus
+from flagkeep.ldclient.redis_feature_store import RedisFeatureStore
+from flagkeep.ldclient.versioned_data_kind import FEATURES, SEGMENTS
+from flagkeep.model.codec import encode_json
+from flagkeep.stores import SQLiteStore
+from tests.ldclient.programs import attempt
+from tests.ldclient.sources import USER, Making, environment, flag, quiet, until
+from tests.servers.redis import RedisServer
+from tests.servers.server import free_port
+
+pytestmark = pytest.mark.extras
+
+PREFIX: Final = "{my}.prefix"
+UP: Final = DataStoreStatus(True, False)
+DOWN: Final = DataStoreStatus(False, False)
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[CachingStoreWrapper]:
+    made = Redis.new_feature_store(redis_url, PREFIX)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def raw(redis_url: str) -> "Iterator[redis.Redis]":
+    with redis.Redis.from_url(redis_url) as connection:
+        yield connection
+
+
+# --- making one --------------------------------------------------------------------------------
+
+
+def test_the_constants_are_the_official_ones() -> None:
+    assert Redis.DEFAULT_URL == "redis://localhost:6379/0"
+    assert Redis.DEFAULT_PREFIX == "launchdarkly"
+    assert Redis.DEFAULT_MAX_CONNECTIONS == 16
+
+
+def test_making_a_store_connects_to_nobody() -> None:
+    store = Redis.new_feature_store(f"redis://127.0.0.1:{free_port()}")
+    assert isinstance(store, CachingStoreWrapper)
+    assert store.describe_configuration(None) == "Redis"
+    assert not store.is_available()
+    assert store.is_monitoring_enabled()
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis://h:port", 6379])
+def test_a_url_that_cannot_work_is_refused_at_once(url: Any) -> None:
+    with pytest.raises(ConfigError, match="url"):
+        Redis.new_feature_store(url=url)
+    with pytest.raises(ConfigError, match="url"):
+        Redis.async_feature_store(url=url)
+    with (
+        pytest.warns(DeprecationWarning, match="RedisFeatureStore"),
+        pytest.raises(ConfigError, match="url"),
+    ):
+        RedisFeatureStore(url=url)
+
+
+def test_max_connections_has_no_effect_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    Redis.new_feature_store(max_connections=16).close()
+    assert not caplog.messages
+    Redis.new_feature_store(max_connections=5).close()
+    assert caplog.messages == [
+        "max_connections has no effect: write redis_opts={'max_connections': 5}"
+    ]
+
+
+def test_options_are_used_and_stay_the_callers_own(redis_url: str) -> None:
+    options = {"max_connections": 1, "decode_responses": True, "client_name": "shop"}
+    store = Redis.new_feature_store(redis_url, redis_opts=options)
+    options["max_connections"] = "none"  # the caller's business
+    store.init(environment(f=1))
+    assert store.get(FEATURES, "f")["variations"] == [1]
+    store.close()
+    assert store.get(FEATURES, "f")["variations"] == [1]  # with connections of its own again
+    store.close()
+
+
+def test_an_option_that_cannot_work_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="max_connections must be a number from 1, not 0"):
+        Redis.new_feature_store(redis_opts={"max_connections": 0})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "from ldclient.integrations import Redis; Redis.new_feature_store()",
+        "from ldclient.integrations import Redis; Redis.async_feature_store()",
+        "from ldclient.redis_feature_store import RedisFeatureStore; RedisFeatureStore()",
+    ],
+)
+@pytest.mark.slow
+def test_without_redis_py_the_error_is_the_official_one_and_says_what_to_install(
+    call: str,
+) -> None:
+    program = f"""
+import sys, warnings
+sys.modules["redis"] = None
+import flagkeep.ldclient
+flagkeep.ldclient.install()
+from flagkeep.errors import MissingExtra
+warnings.simplefilter("ignore", DeprecationWarning)
+try:
+    {call.replace("; ", chr(10) + "    ")}
+except NotImplementedError as exc:
+    assert isinstance(exc, MissingExtra)
+    print(exc)
+"""
+    done = attempt(program)
+    assert done.stdout == "a feature store in Redis needs an extra: pip install 'flagkeep[redis]'\n"
+
+
+# --- as a feature store ------------------------------------------------------------------------
+
+
+def test_it_is_a_feature_store_by_itself(store: CachingStoreWrapper, raw: "redis.Redis") -> None:
+    assert not store.initialized
+    store.init(environment(f="old", g="x"))
+    assert store.initialized
+    assert store.is_available()
+    store.upsert(FEATURES, flag("f", "new", 2))
+    store.upsert(FEATURES, flag("f", "older", 1))
+    assert store.get(FEATURES, "f")["variations"] == ["new"]
+    store.delete(FEATURES, "g", 2)
+    store.upsert(SEGMENTS, {"key": "s", "version": 1, "salt": ""})
+    assert list(store.all(FEATURES)) == ["f"]
+    assert store.get(SEGMENTS, "s", lambda item: item["key"]) == "s"
+    assert store.get(FEATURES, "g") is None
+    names = {name.decode() for name in raw.scan_iter()}
+    assert names >= {f"{PREFIX}:features", f"{PREFIX}:segments", f"{PREFIX}:$inited"}
+    assert raw.get(f"{PREFIX}:$inited") == b""
+    deleted = raw.hget(f"{PREFIX}:features", "g")
+    assert b'"deleted":true' in deleted
+    assert b'"key":"g"' in deleted
+
+
+def test_an_empty_prefix_is_the_default_one(redis_url: str, raw: "redis.Redis") -> None:
+    store = Redis.new_feature_store(redis_url, prefix="")
+    store.init({})
+    store.close()
+    assert raw.exists("launchdarkly:$inited")
+
+
+def test_everything_is_replaced_also_a_kind_that_is_not_named(store: CachingStoreWrapper) -> None:
+    store.init({FEATURES: {}, SEGMENTS: {"s": {"key": "s", "version": 1}}})
+    store.init({FEATURES: {"f": flag("f", 1)}})
+    assert store.all(SEGMENTS) == {}
+
+
+def test_an_item_that_cannot_be_used_is_refused_before_anything_is_written(
+    store: CachingStoreWrapper,
+) -> None:
+    with pytest.raises(ValueError, match="version"):
+        store.upsert(FEATURES, {"key": "f"})
+    with pytest.raises(ValueError, match="on"):
+        store.init({FEATURES: {"f": flag("f", 1) | {"on": "yes"}}, SEGMENTS: {}})
+    assert not store.initialized
+    assert store.all(FEATURES) == {}
+
+
+def test_what_other_sdks_left_behind_hides_nothing(
+    store: CachingStoreWrapper, raw: "redis.Redis"
+) -> None:
+    store.init(environment(f=1))
+    strange: dict[Any, Any] = {
+        "null": b"null",
+        "empty": b"",
+        "broken": b'{"key":',
+        "binary": b"\xff\xfe",
+        "number": b"7",
+        "typed": b'{"key":"typed","version":1,"on":"yes"}',
+        "gone": b'{"key":"$deleted","version":7,"deleted":true}',
+        "nameless": b'{"version":7,"deleted":true}',
+    }
+    raw.hset(f"{PREFIX}:features", mapping=strange)
+    for caching in (CacheConfig.default(), CacheConfig.disabled()):
+        other = CachingStoreWrapper(store._core, caching)
+        assert list(other.all(FEATURES)) == ["f"]
+        for key in strange.keys() - {"typed"}:
+            assert other.get(FEATURES, key) is None, key
+        with pytest.raises(ValueError, match="on"):
+            other.get(FEATURES, "typed")
+    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+        assert client.all_flags_state(USER).to_values_map() == {"f": 1}
+        assert {client.variation(key, USER, "none") for key in strange} == {"none"}
+
+
+def test_an_upsert_that_is_refused_leaves_the_item_under_its_key(
+    store: CachingStoreWrapper, raw: "redis.Redis"
+) -> None:
+    store.init(environment(f=1))
+    for text in (b'{"key":"$deleted","version":7,"deleted":true}', b'{"version":7,"deleted":true}'):
+        raw.hset(f"{PREFIX}:features", "f", text)
+        store.upsert(FEATURES, flag("f", "late", 6))
+        assert store.get(FEATURES, "f") is None
+        assert raw.hget(f"{PREFIX}:features", "f") == text
+        store.init(environment(f=1))
+
+
+# --- below a client ----------------------------------------------------------------------------
+
+
+def test_daemon_mode_serves_what_is_there_and_writes_nothing(
+    store: CachingStoreWrapper, raw: "redis.Redis"
+) -> None:
+    raw.hset(f"{PREFIX}:features", "f", encode_json(flag("f", "stored")))
+    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+        assert client.is_initialized()
+        assert client.variation("f", USER, 0) == "stored"
+        assert client.all_flags_state(USER).to_values_map() == {"f": "stored"}
+        assert client.variation_detail("g", USER, 0).reason["errorKind"] == "FLAG_NOT_FOUND"
+    assert raw.keys() == [f"{PREFIX}:features".encode()]
+
+
+def test_without_an_upstream_the_marker_decides(store: CachingStoreWrapper) -> None:
+    config = quiet(feature_store=store)
+    with LDClient(config) as client:
+        assert not client.is_initialized()
+        assert client.variation_detail("f", USER, 0).reason["errorKind"] == "CLIENT_NOT_READY"
+    store.init(environment(f="stored"))
+    with LDClient(config) as client:
+        assert client.is_initialized()
+        assert client.variation("f", USER, 0) == "stored"
+
+
+def test_a_store_serves_one_client_after_the_other_and_then_itself(
+    store: CachingStoreWrapper,
+) -> None:
+    store.init(environment(f=1))
+    config = quiet(use_ldd=True, feature_store=store)
+    for _ in range(2):
+        with LDClient(config) as client:
+            assert client.variation("f", USER, 0) == 1
+    assert store.get(FEATURES, "f")["variations"] == [1]
+
+
+def test_closing_the_store_does_not_end_a_client(store: CachingStoreWrapper) -> None:
+    store.init(environment(f=1))
+    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+        store.close()
+        assert client.variation("f", USER, 0) == 1
+        assert client.data_store_status_provider.status == UP
+
+
+def test_what_the_application_writes_to_the_store_is_in_force_at_once(
+    store: CachingStoreWrapper,
+) -> None:
+    store.init(environment(f=1))
+    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+        assert client.variation("f", USER, 0) == 1
+        store.upsert(FEATURES, flag("f", 2, 2))
+        assert client.variation("f", USER, 0) == 2
+        store.delete(FEATURES, "f", 3)
+        assert client.variation("f", USER, 0) == 0
+        store.init(environment(f=4))
+        assert client.variation("f", USER, 0) == 4
+
+
+def test_what_a_source_writes_is_what_the_store_gives_out(store: CachingStoreWrapper) -> None:
+    making = Making(with_data=environment(f=1))
+    with LDClient(quiet(update_processor_class=making, feature_store=store)) as client:
+        until(lambda: store.get(FEATURES, "f") is not None)
+        making.made[0].store.upsert(FEATURES, flag("f", 2, 2))
+        assert client.variation("f", USER, 0) == 2
+        until(lambda: bool(store.get(FEATURES, "f")["variations"] == [2]))
+        with LDClient(quiet(use_ldd=True, feature_store=store)) as reader:
+            assert reader.variation("f", USER, 0) == 2
+            making.made[0].store.upsert(FEATURES, flag("f", 3, 3))
+            until(lambda: bool(reader.variation("f", USER, 0) == 3))
+
+
+def test_test_data_fills_redis_in_a_form_that_all_sdks_read(
+    store: CachingStoreWrapper, raw: "redis.Redis"
+) -> None:
+    data = TestData.data_source()
+    data.update(data.flag("f").value_for_all(1))
+    with LDClient(quiet(update_processor_class=data, feature_store=store)) as client:
+        assert client.variation("f", USER, 0) == 1
+        until(lambda: bool(raw.exists(f"{PREFIX}:$inited")))
+    text = raw.hget(f"{PREFIX}:features", "f")
+    assert b'"deleted":false' in text  # type: ignore[operator]  # not awaitable
+
+
+@pytest.mark.parametrize(
+    ("expiration", "expected"),
+    [
+        (30, CachePolicy(30)),
+        (0, CachePolicy.off()),
+        (-1, CachePolicy.off()),
+        (None, CachePolicy.off()),
+        (math.inf, CachePolicy.forever()),
+        (1e10, CachePolicy.forever()),
+        (2**70, CachePolicy.forever()),
+    ],
+)
+def test_the_cache_time_is_the_clients(
+    redis_url: str, expiration: Any, expected: CachePolicy
+) -> None:
+    store = Redis.new_feature_store(redis_url, caching=CacheConfig(expiration))
+    assembly = Assembly(quiet(use_ldd=True, feature_store=store))
+    assert assembly.client._config.cache == expected
+    assembly.client.close()
+    store.close()
+
+
+def test_a_disabled_cache_is_disabled_for_clients_made_from_then_on(
+    store: CachingStoreWrapper, raw: "redis.Redis"
+) -> None:
+    store.init(environment(f=1))
+    store.disable_cache()
+    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+        for value in (1, 2, 3):
+            text = encode_json(flag("f", value, value))
+            raw.hset(f"{PREFIX}:features", "f", text)
+            assert client.variation("f", USER, 0) == value
+            assert store.get(FEATURES, "f")["version"] == value
+
+
+def test_a_store_that_does_something_else_is_asked_itself(redis_url: str) -> None:
+    class Upper(RedisFeatureStore):
+        def get(self, kind: Any, key: str, callback: Any = lambda item: item) -> Any:
+            return super().get(kind, key.lower(), callback)
+
+    with pytest.warns(DeprecationWarning, match="RedisFeatureStore is deprecated"):
+        store = Upper(redis_url, PREFIX, expiration=0)
+    store.init(environment(f=1))
+    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+        assert client.variation("F", USER, 0) == 1
+        assert client.data_store_status_provider.is_monitoring_enabled()
+    store.close()
+
+
+def test_a_store_of_flagkeep_gets_a_cache_time_from_a_wrapper(tmp_path: Path) -> None:
+    path = tmp_path / "flags.db"
+    store = CachingStoreWrapper(SQLiteStore(path), CacheConfig(expiration=7))
+    store.init(environment(f=1))
+    other = SQLiteStore(path)
+    assembly = Assembly(quiet(use_ldd=True, feature_store=store))
+    assert assembly.client._config.cache == CachePolicy(7)
+    assert assembly.client.variation("f", USER, 0) == 1
+    store.upsert(FEATURES, flag("f", 2, 2))
+    until(lambda: bool(assembly.client.variation("f", USER, 0) == 2))
+    assembly.client.close()
+    with pytest.raises(ConfigError, match="was closed together with its last client"):
+        Assembly(quiet(use_ldd=True, feature_store=store))
+    other.close()
+
+
+def test_a_store_for_asyncio_is_refused_by_name() -> None:
+    store = Redis.async_feature_store()
+    with pytest.raises(ConfigError, match="not AsyncCachingStoreWrapper"):
+        quiet(feature_store=store)
+
+
+# --- outages -----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_status_follows_a_redis_that_goes_and_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard: list[DataStoreStatus] = []
+    with RedisServer() as server:
+        store = Redis.new_feature_store(server.url, PREFIX)
+        store.init(environment(f=1))
+        with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+            provider = client.data_store_status_provider
+            assert provider.is_monitoring_enabled()
+            assert provider.status == UP
+            provider.add_listener(heard.append)
+            assert client.variation("f", USER, 0) == 1
+            server.cli("SAVE")
+            server.kill()
+            store.disable_cache()
+            until(lambda: not store.is_available())
+            client._assembly.client.store_changed(None)  # somebody looks
+            assert client.variation("f", USER, 0) == 1
+            until(lambda: heard == [DOWN])
+            assert provider.status == DOWN
+            server.start()
+            until(lambda: heard == [DOWN, UP])
+            assert provider.status == UP
+            assert store.is_available()
+            assert client.variation("f", USER, 0) == 1
+            provider.remove_listener(heard.append)
+        store.close()
+    lines = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert [one.levelno for one in lines] == [logging.ERROR, logging.WARNING]
+    assert "redis 127.0.0.1" in lines[0].getMessage()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("use_ldd", [True, False])
+@pytest.mark.parametrize("caching", [CacheConfig.default(), CacheConfig.disabled()])
+def test_a_redis_that_is_down_at_the_start_raises_nowhere(
+    *, use_ldd: bool, caching: CacheConfig
+) -> None:
+    with RedisServer() as server:
+        store = Redis.new_feature_store(server.url, caching=caching)
+        store.init(environment(f=1))
+        server.cli("SAVE")
+        server.kill()
+        with LDClient(quiet(use_ldd=use_ldd, feature_store=store)) as client:
+            detail = client.variation_detail("f", USER, "default")
+            assert detail.value == "default"
+            assert detail.reason["kind"] == "ERROR"
+            assert client.variation("f", USER, "default") == "default"
+            assert not client.all_flags_state(USER).valid
+            assert client.is_initialized() is use_ldd
+            until(lambda: not client.data_store_status_provider.status.available)
+            server.start()
+            until(lambda: bool(client.variation("f", USER, "default") == 1))
+            assert client.is_initialized()
+        store.close()
