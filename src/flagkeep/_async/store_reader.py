@@ -212,7 +212,7 @@ class AsyncStoreReader:
         self.dropped(refs)
         if not self._prefetches:
             return
-        if refs is None or not self.complete.is_set():
+        if refs is None or not self.complete.is_set() or self._health.is_wiped:
             await self.refresh()
             return
         began = self._environment.fills.begin()
@@ -294,7 +294,9 @@ class AsyncStoreReader:
         is_due = not self._saw_marker or self._health.silent_for() >= HEARTBEAT
         if is_due and self._health.can_read:
             await self._probe()
-        self._work.later(HEARTBEAT, self._heartbeat)
+        silent_for = self._health.silent_for()
+        wait = HEARTBEAT - silent_for if silent_for < HEARTBEAT else HEARTBEAT
+        self._work.later(wait, self._heartbeat)
 
     async def _probe(self, timeout: float | None = None) -> bool:
         """Ask for the marker, which costs least; returns whether there was an answer."""

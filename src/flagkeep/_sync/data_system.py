@@ -239,7 +239,9 @@ class DataSystem:
 
     @property
     def catalog(self) -> Catalog:
-        """What is in memory now."""
+        """What is in memory now: everything, or what was read one by one."""
+        if self._cache is not None and not self._environment.catalog.complete:
+            return self._cache.known
         return self._environment.catalog
 
     def new_reading(self) -> ItemReading | None:

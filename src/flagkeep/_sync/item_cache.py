@@ -36,6 +36,7 @@ class ItemCache:
 
     Attributes:
         catalog: what is fresh; it changes as items come and go.
+        known: the last known good of what was read, where memory does not hold everything.
 
     Args:
         reader: of the store.
@@ -63,7 +64,7 @@ class ItemCache:
         self._freshness = Freshness(seconds)
         self._flights: dict[ItemRef, _Flight] = {}
         self._is_expiry_due = False
-        self._known = ItemCatalog()
+        self.known = ItemCatalog()
         self.catalog = ItemCatalog()
 
     @property
@@ -87,7 +88,7 @@ class ItemCache:
     def adopt(self, catalog: Catalog) -> None:
         """Give `catalog` its items compiled; they are compiled once, not at every read."""
         catalog.adopt(self._environment.catalog)
-        catalog.adopt(self._known)
+        catalog.adopt(self.known)
 
     def drop(self, refs: Iterable[ItemRef] | None) -> None:
         """Let these items, or all, be read again when they are wanted next."""
@@ -99,8 +100,8 @@ class ItemCache:
         """Go on from a read of everything, which memory has taken."""
         with self._guard:
             fills = self._environment.fills
-            late = {ref: self._known.item(ref) for ref in fills.overlapping(began)}
-            self._known = ItemCatalog()
+            late = {ref: self.known.item(ref) for ref in fills.overlapping(began)}
+            self.known = ItemCatalog()
         newer = {ref: item for ref, item in late.items() if item is not None}
         if newer:
             self._environment.take_some(ChangeSet.partial(newer), began)
@@ -223,7 +224,7 @@ class ItemCache:
 
     def _remember(self, found: Found, began: int) -> None:
         """Keep the last known good; of overlapping reads the newer one."""
-        fills, known = self._environment.fills, self._known
+        fills, known = self._environment.fills, self.known
         for ref, item in list(found.items()):
             old = known.item(ref)
             if old is item and (item is not None or ref in known.absent):
@@ -244,18 +245,18 @@ class ItemCache:
                 self.catalog.put(ref, item)
         for ref in self._freshness.note(there, missing, runtime.monotonic()):
             self.catalog.drop(ref)
-            self._known.drop(ref)
+            self.known.drop(ref)
         self._schedule_expiry()
 
     def _last(self, ref: ItemRef) -> SerializedItem | None:
-        known = self._known.item(ref)
+        known = self.known.item(ref)
         return self._environment.data.item(ref) if known is None else known
 
     def _last_known_good(self, refs: Iterable[ItemRef]) -> Found | None:
         memory = self._environment.catalog
         known: Found = {}
         for ref in refs:
-            if not (self._known.knows(ref) or memory.knows(ref)):
+            if not (self.known.knows(ref) or memory.knows(ref)):
                 return None
             known[ref] = self._last(ref)
         return known
