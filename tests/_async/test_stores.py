@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flagkeep._async.interfaces import AsyncFeatureStore
 from flagkeep._async.stores.memory import AsyncMemoryStore
+from flagkeep._async.stores.redis import AsyncRedisStore
 from flagkeep._async.stores.sqlite import AsyncSQLiteStore
 from flagkeep.errors import ConfigError
 from flagkeep.model.changeset import ChangeSet
@@ -40,6 +41,13 @@ async def test_memory(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 async def test_sqlite(name: str, tmp_path: Path) -> None:
     await CHECKS[NAMES.index(name)](in_sqlite(tmp_path))
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("name", NAMES)
+async def test_redis(name: str, redis_url: str) -> None:
+    stores = Backend(lambda prefix: AsyncRedisStore(redis_url, prefix=prefix))
+    await CHECKS[NAMES.index(name)](stores)
 
 
 def states(versions: list[int]) -> list[SerializedItem]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flagkeep._sync.interfaces import FeatureStore
 from flagkeep._sync.stores.memory import MemoryStore
+from flagkeep._sync.stores.redis import RedisStore
 from flagkeep._sync.stores.sqlite import SQLiteStore
 from flagkeep.errors import ConfigError
 from flagkeep.model.changeset import ChangeSet
@@ -40,6 +41,13 @@ def test_memory(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_sqlite(name: str, tmp_path: Path) -> None:
     CHECKS[NAMES.index(name)](in_sqlite(tmp_path))
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("name", NAMES)
+def test_redis(name: str, redis_url: str) -> None:
+    stores = Backend(lambda prefix: RedisStore(redis_url, prefix=prefix))
+    CHECKS[NAMES.index(name)](stores)
 
 
 def states(versions: list[int]) -> list[SerializedItem]:

@@ -61,6 +61,9 @@ _REASONS: Final = {
 NO_SCRIPTS: Final = frozenset(("ERR", "NOPERM", "NOSCRIPT"))
 
 
+# A whole environment may take so many times longer to arrive, or to be written, than one answer.
+LONG: Final = 10
+
 _ABOUT_ONE_KEY: Final = frozenset((b"HDEL", b"HGET", b"HGETALL", b"HMGET", b"HSET"))
 
 
@@ -157,6 +160,14 @@ def refusals_marked(
                 refusal(one, store, operation, command) if isinstance(one, Exception) else one
                 for one, command in zip(reply, queued, strict=True)
             ]
+    return replies
+
+
+def checked(replies: list[Any]) -> list[Any]:
+    """Return `replies`, or raise the first refusal in them."""
+    for reply in replies:
+        if isinstance(reply, StoreError):
+            raise reply
     return replies
 
 

@@ -29,6 +29,8 @@ _NAMES: Final = {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
 _RECORD: Final = b"record"
 _PAIRS_PER_COMMAND: Final = 500
 _PIECE: Final = 1 << 18
+# A server's limit for one text (proto-max-bulk-len, 512 MB unless changed) cannot be set lower.
+LOWEST_LIMIT: Final = 1 << 20
 # Erlang's SDK puts this field, with this value, into both hashes (stores spec, section 2.3).
 _PLACEHOLDER: Final = b"null"
 
@@ -95,10 +97,13 @@ class Names:
         """Read the writer's record."""
         return (b"HGET", self.own, _RECORD)
 
-    def watch(self, changes: ChangeSet | None = None) -> Command:
-        """Let the next EXEC fail if the record, or an item of a kind in `changes`, changes."""
-        hashes = [name for kind, name in self.hashes.items() if changes and changes.of(kind)]
-        return (b"WATCH", *hashes, self.own)
+    def watch(self, refs: Iterable[ItemRef]) -> Command:
+        """Let the next EXEC fail if the record, or an item of the kinds of `refs`, changes."""
+        return (b"WATCH", *(self.hashes[kind] for kind in _kinds(refs)), self.own)
+
+    def filler(self, size: int) -> Command:
+        """Do nothing, with a text of this size."""
+        return (b"EXISTS", self.own.ljust(size))
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -153,6 +158,23 @@ class Names:
 
 def _expected(text: bytes | None) -> tuple[bytes, bytes]:
     return (b"0", b"") if text is None else (b"1", text)
+
+
+def large_items(changes: ChangeSet) -> dict[ItemRef, int]:
+    """Return the items that not every server takes, with the size of their larger text."""
+    sizes = {
+        ItemRef(kind, key): max(len(item.data), len(key.encode()))
+        for kind in Kind
+        for key, item in changes.of(kind).items()
+        if len(item.data) > LOWEST_LIMIT or 4 * len(key) > LOWEST_LIMIT
+    }
+    return {ref: size for ref, size in sizes.items() if size > LOWEST_LIMIT}
+
+
+def without(changes: ChangeSet, refs: Collection[ItemRef]) -> ChangeSet:
+    """Return `changes` without these items."""
+    kept = {ref: item for ref, item in changes.items() if ref not in refs}
+    return ChangeSet.partial(kept)
 
 
 class Update:

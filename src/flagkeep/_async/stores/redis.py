@@ -1,31 +1,20 @@
 """A store in Redis, or Valkey, in the layout that all SDKs share."""
 
-import logging
-import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from flagkeep._runtime import aio as runtime
-from flagkeep._runtime.redis_errors import NO_SCRIPTS
+from flagkeep._async.stores.redis_writes import AsyncRedisWrites
+from flagkeep._runtime.redis_errors import LONG, checked
 from flagkeep._runtime.redis_settings import DEFAULT_URL, Settings
 from flagkeep.config import RedisTLS
-from flagkeep.errors import ConfigError, MissingExtra, StoreClosed, StoreError, StoreUnavailable
+from flagkeep.errors import ConfigError, MissingExtra, StoreClosed
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage import redis_layout as layout
-from flagkeep.storage.contents import StoreChanges, StoreContents, Tally, WriterRecord
-from flagkeep.storage.items import without_unstorable
-from flagkeep.storage.ordering import write_order
+from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 
 if TYPE_CHECKING:
-    from flagkeep._runtime.redis_aio import Client, Connections, Lease, Pool
-
-log: Final = logging.getLogger("flagkeep.stores.redis")
-
-_ATTEMPTS: Final = 10
-_PAUSE: Final = 0.002  # seconds; grows with every attempt, up to 0.25
-# A whole environment may take longer to arrive or to be written than one answer.
-_LONG: Final = 10
+    from flagkeep._runtime.redis_aio import Client, Connections, Pool
 
 
 class AsyncRedisStore:
@@ -88,7 +77,7 @@ class AsyncRedisStore:
         )
         self._names = layout.Names(_checked_prefix(prefix))
         self._connections = _connections(settings, client, pool)
-        self._may_script = True
+        self._writes = AsyncRedisWrites(self._connections, self._names)
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -113,9 +102,9 @@ class AsyncRedisStore:
 
     async def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment."""
-        commands, last = self._names.everything(), _LONG * self._connections.timeout
+        commands, last = self._names.everything(), LONG * self._connections.timeout
         *_, reply = await self._ask("get_all", commands, timeout=timeout, last=last)
-        return layout.contents(_checked(reply))
+        return layout.contents(checked(reply))
 
     async def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
@@ -134,40 +123,13 @@ class AsyncRedisStore:
 
     async def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
         """Put a full set in the place of everything, in one transaction."""
-        operation = "replace"
-        self._check_open(operation)
-        changes = _storable(changes)
-        rows = [(ref, item.data) for ref, item in write_order(changes)]
-        tally = Tally() if record is None else Tally.of_set(changes)
-        for attempt in range(_ATTEMPTS):
-            await _pause(attempt)
-            async with self._connections.lease(operation) as lease:
-                signed = record
-                if record is not None:
-                    watch = [self._names.watch(), self._names.record()]
-                    _, previous = _checked(await lease.ask(watch))
-                    before = WriterRecord.decode(previous)
-                    signed = record.after_replace(before, tally, runtime.wall_time())
-                commands = self._names.replacement(rows, signed)
-                if await self._executed(lease, commands):
-                    return
-        raise self._outpaced(operation)
+        self._check_open("replace")
+        await self._writes.replace(changes, record)
 
     async def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
-        """Write what is newer; return what is there instead of the rest.
-
-        Nothing is written unless everything still is what the decision was made on.
-        """
-        operation = "upsert"
-        self._check_open(operation)
-        changes = _storable(changes)
-        for attempt in range(_ATTEMPTS):
-            await _pause(attempt)
-            async with self._connections.lease(operation) as lease:
-                update = await self._read_for(lease, changes)
-                if await self._written(lease, update):
-                    return update.refused
-        raise self._outpaced(operation)
+        """Write what is newer, at once; return what is there instead of the rest."""
+        self._check_open("upsert")
+        return await self._writes.upsert(changes)
 
     async def clear(self) -> None:
         """Remove everything under the prefix but Big Segments, at once; for tools and tests."""
@@ -179,54 +141,6 @@ class AsyncRedisStore:
             self._is_closed = True
             await self._connections.aclose()
 
-    # --- writing ------------------------------------------------------------------------------
-
-    async def _read_for(self, lease: "Lease", changes: ChangeSet) -> layout.Update:
-        """Read what `changes` would take the place of, and say what is to be written."""
-        refs = [ref for ref, _ in changes.items()]
-        commands = [*self._names.items(refs), self._names.record()]
-        if not self._may_script:
-            commands.insert(0, self._names.watch(changes))
-        replies = _checked(await lease.ask(commands))
-        *texts, old_record = replies[0 if self._may_script else 1 :]
-        found = layout.item_texts(refs, texts)
-        return layout.Update(changes, found, old_record, runtime.wall_time())
-
-    async def _written(self, lease: "Lease", update: layout.Update) -> bool:
-        """Write an update; return False if it has to be made again."""
-        if not update.items:
-            if not self._may_script:  # the connection must not go on watching
-                _checked(await lease.ask([layout.UNWATCH]))
-            return True
-        if not self._may_script:
-            return await self._executed(lease, self._names.transaction(update))
-        (reply,) = await lease.ask([self._names.script(update)])
-        if getattr(reply, "code", None) in NO_SCRIPTS:
-            log.debug("%s: no scripts (%s); WATCH is used", self._connections.label, reply.reason)
-            self._may_script = False
-            return False
-        return bool(_checked([reply])[0])
-
-    async def _executed(self, lease: "Lease", commands: Sequence[layout.Command]) -> bool:
-        """Run a transaction; return False if something that was watched has changed."""
-        last = _LONG * self._connections.timeout
-        *queued, results = await lease.ask(commands, last=last)
-        _checked(queued)  # the first refusal says more than EXEC's, which only says that it failed
-        _checked([results])
-        if results is None:
-            return False
-        _checked(results)
-        return True
-
-    def _outpaced(self, operation: str) -> StoreUnavailable:
-        reason = (
-            f"others wrote the same at the same time, {_ATTEMPTS} times in a row; nothing of this"
-            " was written"
-        )
-        return StoreUnavailable(self._connections.label, operation, reason)
-
-    # --- asking -------------------------------------------------------------------------------
-
     async def _ask(
         self,
         operation: str,
@@ -237,7 +151,8 @@ class AsyncRedisStore:
     ) -> list[Any]:
         self._check_open(operation)
         async with self._connections.lease(operation, timeout=timeout) as lease:
-            return _checked(await lease.ask(commands, last=last))
+            replies = await lease.ask(commands, last=last)
+        return checked(replies)
 
     def _check_open(self, operation: str) -> None:
         if self._is_closed:
@@ -259,24 +174,3 @@ def _checked_prefix(prefix: object) -> str:
     if not isinstance(prefix, str) or not layout.can_be_stored(prefix):
         raise ConfigError(f"prefix must be text without lone surrogates, not {prefix!r}")
     return prefix
-
-
-def _checked(replies: list[Any]) -> list[Any]:
-    for reply in replies:
-        if isinstance(reply, StoreError):
-            raise reply
-    return replies
-
-
-def _storable(changes: ChangeSet) -> ChangeSet:
-    kept, bad = without_unstorable(changes)
-    for complaint in bad:
-        log.warning("not stored: %s", complaint)
-    return kept
-
-
-async def _pause(attempt: int) -> None:
-    """Wait before any attempt but the first: longer each time, and not as long as the others."""
-    if attempt:
-        seconds = min(0.25, _PAUSE * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311
-        await runtime.Event().wait(seconds)
