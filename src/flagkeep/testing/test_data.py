@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from flagkeep._runtime import fork
 from flagkeep.errors import InvalidItem
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, to_item
@@ -39,6 +40,12 @@ class TestData:
         self._listeners: dict[object, Listener] = {}
         self._sources: dict[object, TestSource] = {}
         self._async_sources: dict[object, Any] = {}
+        fork.watch(self, fork.Rank.LOCK)
+
+    def after_fork(self) -> None:
+        """In the child of a fork: forget the parent's clients; called by itself."""
+        self._lock = threading.RLock()
+        self._listeners, self._sources, self._async_sources = {}, {}, {}
 
     # --- what a test changes ---
 
