@@ -264,15 +264,19 @@ def test_an_async_client_begins_anew_in_the_loop_of_the_child(tmp_path: Path) ->
 
 
 def test_where_nobody_calls_the_hooks_the_first_use_finds_out(tmp_path: Path) -> None:
-    # uWSGI forks like this: in C, without a word to Python.
+    # uWSGI forks like this: in C, without a word to Python. That is safe only while no other thread
+    # is about to take the interpreter's lock, so nothing polls here.
     run(
         tmp_path,
         """
         import ctypes
 
         fill("a", 1)
-        client = Client(Config(daemon=True), store=SQLiteStore(path))
-        until_value(client, "a")
+        config = Config(
+            daemon=True, cache=CachePolicy(1), store_policy=StorePolicy(push=False)
+        )
+        client = Client(config, store=SQLiteStore(path))
+        assert client.wait_until_ready(10)
         child = ctypes.PyDLL(None).fork()
         if child == 0:
             try:

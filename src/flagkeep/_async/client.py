@@ -360,6 +360,7 @@ class AsyncClient:
         reading = self._data.new_reading()
         if reading is None:
             return _evaluated(key, context, self._data.catalog)
+        await reading.begin(key, deadline)
         while True:
             try:
                 return _evaluated(key, context, reading.catalog)

@@ -331,7 +331,7 @@ class AsyncDataSystem:
         now = runtime.monotonic()
         if self._make_source is not None:
             return None if self._lost_touch is None else now - self._lost_touch
-        if self.health is None:
+        if self.health is None or (self.health.is_up and not self.health.is_wiped):
             return None
         status = self.health.status()
         return status.age if not status.available or status.wiped else None

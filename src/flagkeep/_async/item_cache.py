@@ -35,6 +35,7 @@ class AsyncItemCache:
     """The items of one store as single reads found them.
 
     Attributes:
+        caches: whether anything is ever fresh.
         catalog: what is fresh; it changes as items come and go.
         known: the last known good of what was read, where memory does not hold everything.
 
@@ -58,7 +59,7 @@ class AsyncItemCache:
         self._reader = reader
         self._environment = environment
         self._work = work
-        self._caches = seconds > 0
+        self.caches = seconds > 0
         self._is_memory_ours = is_memory_ours
         self._guard = runtime.Guard()
         self._freshness = Freshness(seconds)
@@ -78,7 +79,7 @@ class AsyncItemCache:
         Raises:
             StoreError: the store does not answer, and one of them was never read.
         """
-        if not self._caches:
+        if not self.caches:
             return await self._read_or_remember(refs, deadline)
         with self._guard:
             found: Found = {ref: self.catalog.item(ref) for ref in refs if ref in self._freshness}
@@ -105,7 +106,7 @@ class AsyncItemCache:
         newer = {ref: item for ref, item in late.items() if item is not None}
         if newer:
             self._environment.take_some(ChangeSet.partial(newer), began)
-        if self._caches:
+        if self.caches:
             data = self._environment.data
             everything = ChangeSet(full=True, flags=data.flags, segments=data.segments)
             self.take_written(everything)
@@ -117,7 +118,7 @@ class AsyncItemCache:
             changes: what was written.
             kept: what the store has in the place of those that were not newer.
         """
-        if not self._caches:
+        if not self.caches:
             return
         items = {**dict(changes.items()), **kept}
         with self._guard:
@@ -138,7 +139,7 @@ class AsyncItemCache:
 
     async def _read_or_remember(self, refs: Collection[ItemRef], deadline: float) -> Found:
         try:
-            if self._caches:
+            if self.caches:
                 return await self._read_together(refs, deadline)
             return await self._read(refs, deadline)
         except StoreError:
@@ -214,12 +215,12 @@ class AsyncItemCache:
         is_in_memory = self._is_memory_ours and environment.catalog.complete
         if news and is_in_memory:
             environment.take_some(ChangeSet.partial(news), began)
-        if is_in_memory and not self._caches:
+        if is_in_memory and not self.caches:
             return
         with self._guard:
             if not is_in_memory:
                 self._remember(found, began)
-            if self._caches:
+            if self.caches:
                 self._keep_fresh(found)
 
     def _remember(self, found: Found, began: int) -> None:
@@ -233,7 +234,7 @@ class AsyncItemCache:
                 found[ref] = old
                 continue
             self._environment.rollbacks.see(ref, old, item)
-            if item is not None or self._caches:  # without a cache misses would pile up
+            if item is not None or self.caches:  # without a cache misses would pile up
                 known.put(ref, item)
         fills.ended(found)
 

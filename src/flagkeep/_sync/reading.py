@@ -22,6 +22,11 @@ class ItemReading:
         self._absent: set[ItemRef] = set()
         self.catalog: Catalog = cache.catalog
 
+    def begin(self, key: str, deadline: float) -> None:
+        """Read the flag itself at once, where nothing is ever fresh."""
+        if not self._cache.caches:
+            self.fetch((ItemRef(Kind.FLAG, key),), deadline)
+
     def fetch(self, refs: tuple[ItemRef, ...], deadline: float) -> None:
         """Bring in what an evaluation lacked.
 
