@@ -72,6 +72,7 @@ class StoreReader:
         self._follows = follows
         self._saw_marker = False
         self._is_hurrying = False
+        self._is_inherited = False
         self._quiet_polls = 0
         self._look_again_at = 0.0
         self._patience: float | None = None
@@ -84,6 +85,7 @@ class StoreReader:
     def start(self) -> None:
         """Schedule what is done by and by; in the child of a fork, again."""
         self._is_hurrying = False
+        self._is_inherited = self.complete.is_set()  # and may be as old as the cache allows
         # Where callers do this work, it may take no longer than they would wait.
         self._patience = self._policy.deadline if self._work.is_pumped else None
         if self._follows:
@@ -244,7 +246,9 @@ class StoreReader:
 
     def _prefetch(self) -> None:
         self._is_hurrying = True
-        if not self.complete.is_set() and self._health.can_read:
+        is_needed = self._is_inherited or not self.complete.is_set()
+        self._is_inherited = False
+        if is_needed and self._health.can_read:
             self.refresh()
 
     def _refresh_by_age(self) -> None:
