@@ -18,6 +18,7 @@ from os import stat_result
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from flagkeep._runtime import fork
 from flagkeep.errors import InvalidFile
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.protocol.files import read_files
@@ -70,7 +71,8 @@ class FileWatch:
         if digest == self._digest:
             return None
         self._digest = digest
-        return read_files([(name, _good(content)) for name, content in contents])
+        with fork.importing:  # what reads YAML
+            return read_files([(name, _good(content)) for name, content in contents])
 
     def wait(self) -> bool:
         """Block until `load` may have something new, or for good if nothing changes.
@@ -154,7 +156,8 @@ class _Notices:
         if self._is_refused or not directories or _is_threading_patched():
             return None
         try:
-            from watchfiles._rust_notify import RustNotify  # noqa: PLC0415  an extra, 70 ms
+            with fork.importing:
+                from watchfiles._rust_notify import RustNotify  # noqa: PLC0415  an extra, 70 ms
         except ImportError:
             self._refuse("watchfiles is not installed (pip install 'flagkeep[files]')")
             return None
