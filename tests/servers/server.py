@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final, NoReturn, Self
 
-import pytest
-
 LOOPBACK: Final = "127.0.0.1"
 START_WITHIN: Final = 30.0
 STOP_WITHIN: Final = 10.0
@@ -29,6 +27,8 @@ def free_port() -> int:
 
 def not_here(what: str) -> NoReturn:
     """Skip the test on a laptop; with CI=true it is an error."""
+    import pytest  # noqa: PLC0415  the benchmarks use the servers without it
+
     if os.environ.get("CI"):
         pytest.fail(what, pytrace=False)
     pytest.skip(what)
