@@ -1,15 +1,18 @@
 """The command line called in this process: its output and its exit code."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 
 from flagkeep.model.item import Kind
 from flagkeep.protocol.files import read_files
-from flagkeep.stores import SQLiteStore
+from flagkeep.stores import RedisStore, SQLiteStore
+from tests.servers.resp import RedisConnection
 
 ENVIRONMENT = {
     "flags": {
@@ -99,3 +102,61 @@ def store_url(tmp_path: Path) -> str:
     store.replace(changes)
     store.close()
     return f"sqlite:///{path}"
+
+
+def ask_redis(url: str, *command: object) -> Any:
+    """Send one command without a driver."""
+    place = urlsplit(url)
+    with RedisConnection((place.hostname or "localhost", place.port or 6379)) as connection:
+        if place.password:
+            connection.command("AUTH", place.username or "default", place.password)
+        connection.command("SELECT", place.path.strip("/") or 0)
+        return connection.command(*command)
+
+
+class AnyStore:
+    """A store of some kind, to be worked on by commands, by us, and behind everybody's back."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def open(self, prefix: str = "") -> SQLiteStore | RedisStore:
+        if self.url.startswith("sqlite:"):
+            return SQLiteStore(self.url.removeprefix("sqlite:///"), prefix=prefix)
+        return RedisStore(self.url, prefix=prefix)
+
+    def fill(self, document: Any = ENVIRONMENT, *, prefix: str = "") -> None:
+        store = self.open(prefix)
+        store.replace(read_files([("flags.json", json.dumps(document).encode())]))
+        store.close()
+
+    def put(self, kind: Kind, key: str | bytes, text: bytes) -> None:
+        """Write a row as some other program would, under the default prefix."""
+        name = "features" if kind is Kind.FLAG else "segments"
+        if self.url.startswith("sqlite:"):
+            database = sqlite3.connect(self.url.removeprefix("sqlite:///"))
+            with database:
+                row = (name, key, None, text)
+                insert = (
+                    "INSERT OR REPLACE INTO items VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))"
+                )
+                database.execute(insert, row)
+            database.close()
+            return
+        ask_redis(self.url, "HSET", f"launchdarkly:{name}", key, text)
+
+    def texts(self, prefix: str = "") -> dict[str, bytes]:
+        """Return what is stored, by kind and key."""
+        store = self.open(prefix)
+        contents = store.get_all()
+        store.close()
+        return {
+            f"{kind} {key}": item.data for kind in Kind for key, item in contents.of(kind).items()
+        }
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AnyStore:
+    if request.param == "sqlite":
+        return AnyStore(f"sqlite:///{tmp_path / 'flags.db'}")
+    return AnyStore(request.getfixturevalue("redis_url"))

@@ -34,7 +34,11 @@ COMMANDS = ["eval", "explain", "lint", *STORE_COMMANDS]
         (["eval", "f", "-c", "a", "--store", "flags.db"], 2, "a store is given as a URL: sqlite"),
         (["eval", "f", "-c", "a", "--store", "sqlite://flags.db"], 2, "three slashes come before"),
         (["eval", "f", "-c", "a", "--store", "sqlite:///"], 2, "the path is missing"),
-        (["eval", "f", "-c", "a", "--store", "mysql://u:pw@h"], 2, "stores of kind 'mysql' are not known"),
+        (
+            ["eval", "f", "-c", "a", "--store", "mysql://u:pw@h"],
+            2,
+            "stores of kind 'mysql' are not known",
+        ),
         (["eval", "f", "-c", "a", "--store", "sqlite:////no/where.db"], 4, "holds no store yet"),
         (["eval", "f", "-c", "a", "--store", "sqlite:///:memory:"], 2, "must be a plain path"),
         (["explain", "f"], 2, "Missing option '--context' / '-c': see flagkeep explain --help"),

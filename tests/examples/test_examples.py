@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import ask_redis
+from tests.servers.redis import RedisServer
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 
@@ -101,8 +104,12 @@ def test_the_store_of_the_story_can_be_chosen_and_stays(temporary: Path) -> None
     ("store", "problem"),
     [
         (
-            "redis://localhost",
-            "redis is not built in this release, try STORE=sqlite:///flags.db",
+            "mysql://u:s3cr3t@localhost",
+            "name sqlite:///flags.db or redis://localhost:6379/0, the story knows no other store",
+        ),
+        (
+            "redis://:s3cr3t@127.0.0.1:1/0",
+            "redis 127.0.0.1:1/0 cannot be used: ",
         ),
         ("sqlite:///", "a path is missing: sqlite:///flags.db, or sqlite:////var/lib/flags.db"),
         ("sqlite:////no/such/place/flags.db", "/no/such/place is not a folder"),
@@ -111,20 +118,59 @@ def test_the_store_of_the_story_can_be_chosen_and_stays(temporary: Path) -> None
 @pytest.mark.skipif(os.name == "nt", reason="the paths are written as POSIX has them")
 def test_a_store_that_cannot_be_is_refused_in_one_line(store: str, problem: str) -> None:
     told = run(EXAMPLES / "story.py", STORE=store)
-    assert (told.returncode, told.stdout, told.stderr) == (2, "", f"STORE: {problem}\n")
+    assert (told.returncode, told.stdout, told.stderr.count("\n")) == (2, "", 1)
+    assert told.stderr.startswith(f"STORE: {problem}")
+    assert "s3cr3t" not in told.stderr
+
+
+@pytest.mark.extras
+def test_the_story_is_told_on_redis_and_leaves_there_what_was_there(temporary: Path) -> None:
+    with RedisServer(password="s3cr3t") as server:
+        server.cli("SET", "launchdarkly:$inited", "somebody's")
+        server.cli("SET", "flagkeep-story-", "somebody's")
+        url = server.url.replace("://", "://:s3cr3t@")
+        told = run(EXAMPLES / "story.py", STORE=url, TMPDIR=str(temporary))
+        assert set(server.cli("KEYS", "*")) == {b"launchdarkly:$inited", b"flagkeep-story-"}
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.stderr == ""
+    for act in range(1, 9):
+        assert f"\n{act}. " in told.stdout
+    assert "the reader's way to it. Its connections\n" in told.stdout
+    assert "s3cr3t" not in told.stdout
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.extras
+def test_where_the_way_to_redis_cannot_be_cut_the_story_says_so(redis_server: RedisServer) -> None:
+    redis_server.cli("FLUSHDB")
+    told = run(EXAMPLES / "story.py", STORE=redis_server.unix_url)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "Not this time: only a way by plain TCP (redis://) can be cut here." in told.stdout
+    assert redis_server.cli("KEYS", "*") == []
+
+
+@pytest.mark.extras
+def test_a_story_on_redis_that_does_not_hold_cleans_up_too(redis_server: RedisServer) -> None:
+    redis_server.cli("FLUSHDB")
+    told = run(EXAMPLES / "story.py", STORE=redis_server.url, FLAGKEEP_MAX_AGE="never")
+    assert told.returncode == 1
+    assert "This did not hold: " in told.stdout
+    assert redis_server.cli("KEYS", "*") == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_story_takes_its_processes_and_files_with_it(
-    temporary: Path, number: signal.Signals
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("redis", marks=pytest.mark.extras)])
+def test_an_interrupted_story_takes_its_processes_and_data_with_it(
+    temporary: Path, request: pytest.FixtureRequest, kind: str, number: signal.Signals
 ) -> None:
+    url = request.getfixturevalue("redis_url") if kind == "redis" else ""
     story = subprocess.Popen(
         [sys.executable, str(EXAMPLES / "story.py")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        env=surroundings(TMPDIR=str(temporary)),
+        env=surroundings(TMPDIR=str(temporary), STORE=url),
     )
     watchdog = threading.Timer(60, story.kill)
     watchdog.start()
@@ -139,6 +185,8 @@ def test_an_interrupted_story_takes_its_processes_and_files_with_it(
         watchdog.cancel()
         story.kill()
     assert list(temporary.iterdir()) == []
+    if url:
+        assert ask_redis(url, "KEYS", "*") == []
     children = [pid for pid in pids if pid is not None]
     assert len(children) == 2
     for pid in children:

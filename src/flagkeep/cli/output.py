@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -14,8 +15,9 @@ from flagkeep.cli.failures import in_one_line
 
 # What is not read on a terminal is not folded to the width of one.
 _PIPE_WIDTH: Final = 1000
-# Whoever puts a URL in the wrong place finds it in the complaint, but not its password.
-_CREDENTIALS: Final = re.compile(r"(://)\S*@|(\bpassword=)[^&\s]*", re.IGNORECASE)
+# Whoever puts a URL in the wrong place finds it in the complaint, but not its password. As the name
+# of a file it has lost one of its slashes.
+_CREDENTIALS: Final = re.compile(r"(\b\w[\w+.-]+://?)\S*(?=@)|(\bpassword=)[^&\s]*", re.IGNORECASE)
 
 
 def emit(*parts: RenderableType) -> None:
@@ -51,7 +53,9 @@ def emit_json_text(text: bytes) -> None:
 
     Characters that the stream cannot take, or that a terminal might obey, are escaped.
     """
-    lines = msgspec.json.format(text, indent=2).decode().split("\n")
+    with suppress(RecursionError):  # then as it is
+        text = msgspec.json.format(text, indent=2)
+    lines = text.decode().split("\n")
     takes_everything = _takes_everything(sys.stdout)
     _write_lines(sys.stdout, (_escaped(line, is_rich=takes_everything) for line in lines))
 
