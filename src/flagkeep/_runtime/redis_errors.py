@@ -153,7 +153,7 @@ def refusals_marked(
     for place, reply in enumerate(replies):
         if isinstance(reply, Exception):
             replies[place] = refusal(reply, store, operation, commands[place])
-        elif commands[place] == EXEC and reply is not None:
+        elif commands[place] == EXEC and reply:
             # The commands of a transaction stand before EXEC, one after the other.
             queued = commands[place - len(reply) : place]
             replies[place] = [
@@ -161,6 +161,11 @@ def refusals_marked(
                 for one, command in zip(reply, queued, strict=True)
             ]
     return replies
+
+
+def is_refused(replies: Sequence[Any], code: str) -> bool:
+    """Return whether one of `replies` is a refusal with this code."""
+    return any(isinstance(reply, CommandRefused) and reply.code == code for reply in replies)
 
 
 def checked(replies: list[Any]) -> list[Any]:

@@ -277,7 +277,9 @@ def pool_of(client: object, pool: object, package: Any, *, colour: str, other: s
         elif found.startswith("redis."):
             hint = f"; for one of {other} take the other store, RedisStore or AsyncRedisStore"
         raise ConfigError(f"{name} must be a {colour}.{kind}, not a {found}{hint}")
-    return getattr(client, "connection_pool", pool)
+    if client is not None and pool is not None:
+        raise ConfigError("client and pool were given: one of the two is enough")
+    return pool if client is None else client.connection_pool  # type: ignore[attr-defined]  # seen
 
 
 def pool_label(pool: Any) -> str:

@@ -86,8 +86,18 @@ class Names:
 
     def everything(self) -> list[Command]:
         """Read all there is, as of one moment."""
-        hashes: list[Command] = [(b"HGETALL", name) for name in self.hashes.values()]
-        return [MULTI, self.is_marked(), *hashes, EXEC]
+        return [MULTI, *self._all(), EXEC]
+
+    def everything_watched(self) -> list[Command]:
+        """Read all there is; it was as of one moment if EXEC does not answer null.
+
+        For servers whose memory is full: they refuse reads, too, between MULTI and EXEC.
+        """
+        watch: Command = (b"WATCH", *self.hashes.values(), self.marker)
+        return [watch, *self._all(), MULTI, EXEC]
+
+    def _all(self) -> list[Command]:
+        return [self.is_marked(), *((b"HGETALL", name) for name in self.hashes.values())]
 
     def is_marked(self) -> Command:
         """Ask for the marker."""
@@ -275,7 +285,7 @@ def found_items(texts: Texts) -> dict[ItemRef, SerializedItem]:
 
 
 def contents(reply: Sequence[Any]) -> StoreContents:
-    """Return what is in the reply to `Names.everything`."""
+    """Return what is there, out of the marker's reply and those of the hashes."""
     bad: list[BadItem] = []
     marked, *hashes = reply
     found = {kind: _items(kind, pairs, bad) for kind, pairs in zip(_NAMES, hashes, strict=True)}

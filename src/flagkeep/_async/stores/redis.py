@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flagkeep._async.stores.redis_writes import AsyncRedisWrites
-from flagkeep._runtime.redis_errors import LONG, checked
+from flagkeep._runtime.redis_errors import LONG, checked, is_refused
 from flagkeep._runtime.redis_settings import DEFAULT_URL, Settings
 from flagkeep.config import RedisTLS
 from flagkeep.errors import ConfigError, MissingExtra, StoreClosed
@@ -14,7 +14,7 @@ from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 
 if TYPE_CHECKING:
-    from flagkeep._runtime.redis_aio import Client, Connections, Pool
+    from flagkeep._runtime.redis_aio import Client, Connections, Lease, Pool
 
 
 class AsyncRedisStore:
@@ -102,9 +102,15 @@ class AsyncRedisStore:
 
     async def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment."""
-        commands, last = self._names.everything(), LONG * self._connections.timeout
-        *_, reply = await self._ask("get_all", commands, timeout=timeout, last=last)
-        return layout.contents(checked(reply))
+        operation = "get_all"
+        self._check_open(operation)
+        last = LONG * self._connections.timeout
+        async with self._connections.lease(operation, timeout=timeout) as lease:
+            *queued, replies = await lease.ask(self._names.everything(), last=last)
+            if is_refused(queued, "OOM"):
+                queued, replies = [], await self._all_of_full_server(lease, last)
+        checked([*queued, replies])
+        return layout.contents(checked(replies))
 
     async def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
@@ -140,6 +146,15 @@ class AsyncRedisStore:
         if not self._is_closed:
             self._is_closed = True
             await self._connections.aclose()
+
+    async def _all_of_full_server(self, lease: "Lease", last: float) -> list[Any]:
+        """Read everything where the memory is full: then not even reads may be in a MULTI."""
+        while True:
+            answers = await lease.ask(self._names.everything_watched(), last=last)
+            watched, *replies, begun, unchanged = answers
+            checked([watched, begun, unchanged])
+            if unchanged is not None:
+                return replies
 
     async def _ask(
         self,
