@@ -317,3 +317,64 @@ def test_a_cache_is_enabled_by_a_time_above_0() -> None:
 def test_a_cache_time_must_be_a_number() -> None:
     with pytest.raises(ConfigError, match="expiration must be a number of seconds, not '15'"):
         CacheConfig("15")  # type: ignore[arg-type]  # the test
+
+
+def test_a_cache_is_described_by_a_cache_config() -> None:
+    with pytest.raises(ConfigError, match="a cache is described by a CacheConfig, not int"):
+        CachingStoreWrapper(Database(), 30)  # type: ignore[arg-type]  # the test
+
+
+def test_unusable_items_do_not_hide_the_others_in_a_caching_store() -> None:
+    database = Database()
+    database.data[FEATURES] = {
+        "f": flag("f", 1),
+        "bad": {"key": "bad"},
+        "gone": {"version": 3, "deleted": True},
+        "strange": 3,  # type: ignore[dict-item]  # the test
+    }
+    store = CachingStoreWrapper(database, CacheConfig.default())
+    assert list(store.all(FEATURES)) == ["f"]
+    with pytest.raises(ValueError, match="version"):
+        store.get(FEATURES, "bad")
+
+
+def test_the_key_asked_for_is_the_key_of_an_item() -> None:
+    database = Database()
+    database.data[FEATURES] = {"f": flag("$deleted", 1), "g": flag("f", 1)}
+    store = CachingStoreWrapper(database, CacheConfig.default())
+    assert store.get(FEATURES, "f")["key"] == "f"
+    assert store.all(FEATURES)["g"]["key"] == "g"
+
+
+def test_after_init_items_that_were_not_in_it_are_still_looked_up() -> None:
+    database = Database()
+    store = CachingStoreWrapper(database, CacheConfig(float("inf")))
+    assert store.get(FEATURES, "late") is None
+    store.init(environment(f=1))
+    database.data[FEATURES]["late"] = flag("late", 1)
+    assert store.get(FEATURES, "late")["key"] == "late"
+    assert sorted(store.all(FEATURES)) == ["f", "late"]  # and both ways agree
+    assert "all" not in database.calls
+
+
+def test_an_update_takes_the_place_of_a_miss_at_once() -> None:
+    store = CachingStoreWrapper(Database(), CacheConfig(float("inf")))
+    assert store.get(FEATURES, "f") is None
+    store.upsert(FEATURES, flag("f", 1))
+    assert store.get(FEATURES, "f")["key"] == "f"
+
+
+def test_a_failed_init_leaves_the_cache_as_it_was() -> None:
+    class Failing(Database):
+        def init_internal(
+            self, all_data: Mapping[VersionedDataKind, Mapping[str, dict[str, Any]]]
+        ) -> None:
+            if self.has_data:
+                raise OSError("no database")
+            super().init_internal(all_data)
+
+    store = CachingStoreWrapper(Failing(), CacheConfig.default())
+    store.init(environment(f=1))
+    with pytest.raises(OSError, match="no database"):
+        store.init(environment(f=2))
+    assert store.get(FEATURES, "f")["variations"] == [1]

@@ -70,6 +70,35 @@ def test_a_broken_store_leaves_what_was_read_last(store: DictStore) -> None:
         client.data_store_status_provider.remove_listener(heard.append)
 
 
+@pytest.mark.slow
+def test_a_store_is_up_again_when_the_read_that_failed_works(
+    store: DictStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.init(environment(f=1))
+    heard: list[DataStoreStatus] = []
+    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+        client.data_store_status_provider.add_listener(heard.append)
+        assert client.variation("f", USER, 0) == 1
+        store.broken = OSError("no database")
+        assert client.variation("f", USER, 0) == 1
+        store.calls.clear()
+        until(lambda: len(store.calls) > 1)  # it is tried again and again, and still down
+        store.broken = None
+        until(lambda: heard == [DataStoreStatus(False, False), DataStoreStatus(True, False)])
+    failed, back = [one.levelname for one in caplog.records if one.name == "flagkeep.store"]
+    assert (failed, back) == ("ERROR", "WARNING")
+
+
+def test_an_unusable_item_below_a_caching_wrapper_is_no_outage() -> None:
+    database = Database()
+    database.data = {FEATURES: {"f": flag("f", 1), "bad": {"key": "bad"}}, SEGMENTS: {}}
+    store = CachingStoreWrapper(database, CacheConfig.default())
+    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+        assert client.variation("bad", USER, 0) == 0
+        assert client.data_store_status_provider.status.available
+        assert client.variation("f", USER, 0) == 1
+
+
 def test_one_bad_item_does_not_hide_the_others(store: DictStore) -> None:
     bad: list[Any] = [3, {"key": "bad"}, {"key": "bad", "version": 1, "on": "yes"}, object()]
     for item in bad:

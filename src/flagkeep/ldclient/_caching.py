@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from flagkeep.errors import ConfigError
 from flagkeep.ldclient._item_cache import ItemCache
 from flagkeep.ldclient._items import as_dict
 from flagkeep.ldclient.feature_store import CacheConfig
@@ -22,6 +23,9 @@ class CachingBase:
     _core: Any
 
     def __init__(self, cache_config: CacheConfig) -> None:
+        if not isinstance(cache_config, CacheConfig):
+            given = type(cache_config).__name__
+            raise ConfigError(f"a cache is described by a CacheConfig, not {given}")
         self._cache = ItemCache(cache_config)
         self._has_data = False
 

@@ -5,8 +5,9 @@ evaluation, as the official SDK does; what it said last is kept for when it fail
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from flagkeep.errors import InvalidItem, StoreUnavailable
@@ -22,6 +23,7 @@ from flagkeep.storage.ordering import write_order
 log = logging.getLogger("ldclient.util")
 
 _KINDS: Final[Mapping[Kind, VersionedDataKind]] = {Kind.FLAG: FEATURES, Kind.SEGMENT: SEGMENTS}
+_UNUSABLE: Final = SerializedItem(0, deleted=False, data=b"null")
 _UNCOUNTED: Final = WriterRecord(writer="")
 
 
@@ -33,6 +35,7 @@ class ForeignStore:
     def __init__(self, store: Any) -> None:
         self.name = type(store).__name__
         self._store = store
+        self._failing: Callable[[], object] | None = None
 
     def get_many(
         self,
@@ -42,23 +45,30 @@ class ForeignStore:
     ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, one question for each."""
         found = {}
-        with self._errors("get"):
-            for ref in wanted:
+        for ref in wanted:
+            with self._errors("get", partial(self._get, ref)):
                 item = self._get(ref)
-                if item is not None:
-                    found[ref] = item
+            if item is not None:
+                found[ref] = item
         return found
 
     def get_all(self, *, timeout: float | None = None) -> StoreContents:  # noqa: ARG002
         """Return everything."""
-        with self._errors("all"):
+        with self._errors("all", partial(self._all, Kind.FLAG)):
             return StoreContents(
                 bool(self._store.initialized), self._all(Kind.FLAG), self._all(Kind.SEGMENT)
             )
 
     def is_initialized(self, *, timeout: float | None = None) -> bool:  # noqa: ARG002
-        """Return whether a full set was ever written."""
+        """Return whether a full set was ever written.
+
+        This is also how the client finds out whether the store works again. One that fails may
+        still know that it is initialized, so the read that failed last has to work first.
+        """
         with self._errors("initialized"):
+            if self._failing is not None:
+                self._failing()
+                self._failing = None
             return bool(self._store.initialized)
 
     def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:  # noqa: ARG002  it has no place for a record
@@ -98,7 +108,10 @@ class ForeignStore:
         """Do nothing: other clients, of now or later, may use the same store."""
 
     def _get(self, ref: ItemRef) -> SerializedItem | None:
-        item = self._store.get(_KINDS[ref.kind], ref.key, _as_it_is)
+        try:
+            item = self._store.get(_KINDS[ref.kind], ref.key, _as_it_is)
+        except InvalidItem:  # of a caching wrapper: one item is bad, and the store is well
+            return _UNUSABLE
         return None if item is None else _unchecked(ref, item)
 
     def _all(self, kind: Kind) -> dict[str, SerializedItem]:
@@ -106,11 +119,17 @@ class ForeignStore:
         return {key: _unchecked(ItemRef(kind, key), item) for key, item in items.items()}
 
     @contextmanager
-    def _errors(self, operation: str) -> Iterator[None]:
-        """Raise StoreUnavailable for whatever the application's code raises."""
+    def _errors(self, operation: str, again: Callable[[], object] | None = None) -> Iterator[None]:
+        """Raise StoreUnavailable for whatever the application's code raises.
+
+        Args:
+            operation: its name.
+            again: does it once more.
+        """
         try:
             yield
         except Exception as exc:
+            self._failing = again or self._failing
             log.debug("%s.%s failed", self.name, operation, exc_info=True)
             reason = f"{type(exc).__name__}: {exc}"
             raise StoreUnavailable(self.name, operation, reason) from exc
@@ -122,10 +141,12 @@ def _as_it_is(value: Any) -> Any:
 
 def _unchecked(ref: ItemRef, item: Any) -> SerializedItem:
     """Return an item as text. What is no item is passed on too: the core names it and goes on."""
-    text = b"null"
     try:
         text = encode_json(as_dict(item))
-        version, deleted = decode_head(ref.kind, ref.key, text)
     except (InvalidItem, TypeError, ValueError, RecursionError):
+        return _UNUSABLE
+    try:
+        version, deleted = decode_head(ref.kind, ref.key, text)
+    except InvalidItem:
         return SerializedItem(0, deleted=False, data=text)
     return SerializedItem(version, deleted, text)

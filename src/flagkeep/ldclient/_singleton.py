@@ -25,6 +25,7 @@ class Singleton:
         """Use `config` from now on: a client that exists is replaced, then closed."""
         if not isinstance(config, Config):
             raise ConfigError(f"set_config takes a Config, not {type(config).__name__}")
+        fork.settle()
         with self._lock:
             self._config = config
             old = self._client
@@ -38,6 +39,7 @@ class Singleton:
         client = self._client
         if client is not None:
             return client
+        fork.settle()
         with self._lock:
             if self._client is None:
                 if self._config is None:
@@ -47,6 +49,7 @@ class Singleton:
 
     def reset(self) -> None:
         """Close the client and forget it; the configuration stays."""
+        fork.settle()
         with self._lock:
             old, self._client = self._client, None
         if old is not None:

@@ -149,6 +149,7 @@ class InMemoryFeatureStore(FeatureStore, DiagnosticDescription):
 
     def _apply(self, changes: ChangeSet) -> None:
         """Take a change from wherever it comes, and pass it on."""
+        fork.settle()
         with self._lock:
             change = replaced if changes.full else updated
             self._data = change(self._data, changes).data
