@@ -8,14 +8,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers.redis import RedisServer, empty
+from tests.servers.redis import RedisServer, empty, given_url
 
 # A loaded machine is no failure: deadlines would be timed assertions.
 settings.register_profile("laptop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("laptop"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
-
-REDIS_URL = "FLAGKEEP_TEST_REDIS_URL"  # it is emptied before each test
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +25,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """A Redis of ours that all tests share: leave it running, and as it was."""
-    if os.environ.get(REDIS_URL):
-        pytest.skip(f"{REDIS_URL} is given, and this test needs a Redis of its own")
+    if given_url():
+        pytest.skip("FLAGKEEP_TEST_REDIS_URL is given, and this test needs a Redis of its own")
     with RedisServer() as server:
         yield server
 
@@ -36,6 +34,6 @@ def redis_server() -> Iterator[RedisServer]:
 @pytest.fixture
 def redis_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty Redis database: FLAGKEEP_TEST_REDIS_URL, or of the shared server."""
-    url: str = os.environ.get(REDIS_URL) or request.getfixturevalue("redis_server").url
+    url: str = given_url() or request.getfixturevalue("redis_server").url
     empty(url)
     return url

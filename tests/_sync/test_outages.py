@@ -15,7 +15,7 @@ from flagkeep.model.status import StoreStatus
 from tests._sync.waiting import PATIENCE, pause, until, until_value
 from tests.outages.environment import USER, all_values, value
 from tests.outages.flag_file import FlagFile
-from tests.outages.matrix import Back, Cell, Mode, cells, cold_cells
+from tests.outages.matrix import Back, Cell, Fault, Mode, cells, cold_cells
 from tests.outages.place import Place
 from tests.outages.redis_place import RedisPlace
 
@@ -77,6 +77,12 @@ def ask_often(client: Client, expected: dict[str, Any]) -> None:
         ask(client, expected, within=AT_ONCE)
 
 
+def was_read_since(client: Client, time: float) -> bool:
+    """Whether the store has answered after a time, in seconds since the epoch."""
+    status = state(client)
+    return status.age is not None and runtime.wall_time() - status.age > time + 0.05
+
+
 def check_down(client: Client, begun_at: float) -> None:
     """The status says that the store does not work, since when and why, and how old the data is."""
     status = state(client)
@@ -88,8 +94,8 @@ def check_down(client: Client, begun_at: float) -> None:
     assert 0 <= status.age <= runtime.wall_time() - begun_at + 1
 
 
-def check_lines(caplog: pytest.LogCaptureFixture, *, expected: bool) -> None:
-    """One line when the outage began and one when it ended, or none at all."""
+def check_lines(caplog: pytest.LogCaptureFixture, fault: Fault, *, expected: bool) -> None:
+    """One line when the outage began and one when it ended, or none at all; one for lost data."""
     lines = [
         (record.levelname, record.getMessage())
         for record in caplog.records
@@ -98,7 +104,8 @@ def check_lines(caplog: pytest.LogCaptureFixture, *, expected: bool) -> None:
     outage = [line for line in lines if "works again" in line[1] or "until it works" in line[1]]
     assert [level for level, _ in outage] == (["ERROR", "WARNING"] if expected else []), lines
     others = [line for line in lines if line not in outage]
-    assert len(others) <= 1, others  # that data is lost, or older
+    assert len(others) <= (fault.back is Back.EMPTY), others
+    assert all("lost its data" in message for _, message in others), others
     assert "sesame" not in caplog.text
 
 
@@ -126,10 +133,15 @@ def test_a_reader(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
                     check_down(client, begun_at)
                     assert (client.variation_detail("main", USER, None)).data_age is not None
                 else:
-                    ask_often(client, all_values(2))
+                    ask_until(
+                        client,
+                        lambda: was_read_since(client, begun_at),
+                        all_values(2),
+                        within=fault.deadline + SLACK,
+                    )
                     assert state(client).available
             comes_back(client, cell, place)
-        check_lines(caplog, expected=fault.stops_reads)
+        check_lines(caplog, fault, expected=fault.stops_reads)
 
 
 def comes_back(client: Client, cell: Cell, place: Place) -> None:
@@ -177,7 +189,7 @@ def test_a_writer(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
             file.show(3)
             until(lambda: place.generation() == 3)
             ask(client, all_values(3), within=AT_ONCE)
-        check_lines(caplog, expected=fault.stops_writes)
+        check_lines(caplog, fault, expected=fault.stops_writes)
 
 
 @pytest.mark.parametrize("cell", cold_cells())
@@ -201,7 +213,7 @@ def test_a_reader_that_starts_during_the_outage(
                 until_value(client, "main", USER, value(1))
                 until(lambda: state(client).available)
                 ask(client, all_values(1), within=PATIENCE)
-        check_lines(caplog, expected=True)
+        check_lines(caplog, fault, expected=True)
 
 
 def unknown(client: Client, *, within: float) -> None:

@@ -58,6 +58,7 @@ class Fault:
         cold: whether the quick tests let a client start during it too.
         deadline: of an evaluation, in seconds.
         settings: of the store, beside those of its place.
+        only: the modes and caches that notice it, where that is not all of them.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Fault:
     cold: bool = False
     deadline: float = 0.5
     settings: Mapping[str, Any] = field(default_factory=dict)
+    only: frozenset[tuple[Mode, str]] = frozenset()
 
     @contextmanager
     def at(self, place: Place) -> Iterator[Callable[[], None]]:
@@ -98,7 +100,12 @@ FAULTS: Final = (
     Fault("redis-killed", RedisPlace, redis.kill, redis.start, (FED, "forever")),
     Fault("redis-cut", RedisPlace, redis.cut_every_reply, redis.pass_on, (DAEMON, "off")),
     Fault(
-        "redis-cut-when-long", RedisPlace, redis.cut_long_replies, redis.pass_on, (DAEMON, "ttl")
+        "redis-cut-when-long",
+        RedisPlace,
+        redis.cut_long_replies,
+        redis.pass_on,
+        (DAEMON, "ttl"),
+        only=frozenset({(DAEMON, "off"), (DAEMON, "ttl")}),
     ),
     Fault(
         "redis-back-empty",
@@ -232,6 +239,8 @@ def cells(mode: Mode) -> list[Any]:
     found = []
     for fault in FAULTS:
         for cache in CACHES:
+            if fault.only and (mode, cache) not in fault.only:
+                continue
             marks = [pytest.mark.slow, *_marks_of(fault)]
             if fault.usual != (mode, cache):
                 marks.append(pytest.mark.faults)
@@ -243,7 +252,7 @@ def cold_cells() -> list[Any]:
     """Return the cells of a client that starts while nothing can be read."""
     found = []
     for fault in FAULTS:
-        if not fault.stops_reads or fault.back is not Back.SAME:
+        if not fault.stops_reads or fault.only or fault.back is not Back.SAME:
             continue
         for cache in ("off", "ttl"):
             marks = [pytest.mark.slow, *_marks_of(fault)]

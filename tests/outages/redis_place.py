@@ -2,38 +2,63 @@
 
 import json
 from typing import Any, Final, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
 
 from tests.outages.environment import document, generation_of
 from tests.outages.place import Place
 from tests.servers.proxy import FaultProxy
-from tests.servers.redis import RedisServer
+from tests.servers.redis import RedisServer, connect, empty, given_url
 from tests.servers.server import LOOPBACK
 
 PREFIX: Final = "launchdarkly"
-PASSWORD: Final = "sesame"  # noqa: S105  of a server that lives for one test
+PASSWORD: Final = "sesame"
 TIMEOUT: Final = 0.5  # of the driver
 
 
 class RedisPlace(Place):
-    """A Redis of its own; clients come through the proxy, as the user `app`."""
+    """A Redis of its own, or a given one; clients come through the proxy."""
 
     pushes = False
 
     def __init__(self) -> None:
-        self.server = RedisServer()
-        self.proxy = FaultProxy(self.server.port)
-        url = f"redis://app:{PASSWORD}@{LOOPBACK}:{self.proxy.port}/0"
-        self.settings: dict[str, Any] = {"url": url, "timeout": TIMEOUT}
+        self._given = given_url()
+        self._server = None if self._given else RedisServer()
+        url = urlsplit(self._given or f"redis://app:{PASSWORD}@{LOOPBACK}:{self.server.port}/0")
+        self.proxy = FaultProxy(url.port or 6379, url.hostname or LOOPBACK)
+        login = url.netloc.rpartition("@")[0]
+        door = f"{login}{'@' if login else ''}{LOOPBACK}:{self.proxy.port}"
+        settings = {"url": urlunsplit(url._replace(netloc=door)), "timeout": TIMEOUT}
+        self.settings: dict[str, Any] = settings
+
+    @property
+    def server(self) -> RedisServer:
+        """The server, where it is ours."""
+        if self._server is None:
+            pytest.skip("FLAGKEEP_TEST_REDIS_URL is given, and this takes a Redis of its own")
+        return self._server
 
     def __enter__(self) -> Self:
-        self.server.__enter__()
+        if self._given is not None:
+            empty(self._given)
+        else:
+            self.server.__enter__()
+            self.allow(PASSWORD)
         self.proxy.__enter__()
-        self.allow(PASSWORD)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.proxy.__exit__()
-        self.server.__exit__()
+        if self._server is not None:
+            self._server.__exit__()
+
+    def cli(self, *arguments: object) -> Any:
+        """Send one command, around the proxy."""
+        if self._given is None:
+            return self.server.cli(*arguments)
+        with connect(self._given) as connection:
+            return connection.command(*arguments)
 
     def write(self, generation: int) -> None:
         """Put a generation in the place of everything."""
@@ -42,18 +67,19 @@ class RedisPlace(Place):
             source = items["flags" if kind == "features" else kind]
             pairs = [word for key, item in source.items() for word in (key, json.dumps(item))]
             script = "redis.call('DEL', KEYS[1]); redis.call('HSET', KEYS[1], unpack(ARGV))"
-            self.server.cli("EVAL", script, 1, f"{PREFIX}:{kind}", *pairs)
-        self.server.cli("SET", f"{PREFIX}:$inited", "")
+            self.cli("EVAL", script, 1, f"{PREFIX}:{kind}", *pairs)
+        self.cli("SET", f"{PREFIX}:$inited", "")
 
     def generation(self) -> int | None:
         """Return which one is there."""
-        if not self.server.cli("EXISTS", f"{PREFIX}:$inited"):
+        if not self.cli("EXISTS", f"{PREFIX}:$inited"):
             return None
         return generation_of(self._hash("features"), self._hash("segments"))
 
     def keep_a_copy(self) -> None:
         """Let the next start begin with what is there now."""
-        self.server.cli("SAVE")
+        if self._given is None:
+            self.server.cli("SAVE")
 
     def allow(self, password: str) -> None:
         """Let clients in with this password only, and put those out who are in."""
@@ -67,7 +93,7 @@ class RedisPlace(Place):
         self.allow(PASSWORD)
 
     def _hash(self, kind: str) -> dict[str, bytes]:
-        words = self.server.cli("HGETALL", f"{PREFIX}:{kind}")
+        words = self.cli("HGETALL", f"{PREFIX}:{kind}")
         return {key.decode(): item for key, item in zip(words[::2], words[1::2], strict=True)}
 
 

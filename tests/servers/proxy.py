@@ -14,15 +14,15 @@ RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST at once
 
 
 class FaultProxy:
-    """Stands between a client and a server on loopback; what is set holds until `pass_on`.
+    """Stands between a client and a server; what is set holds until `pass_on`.
 
     Attributes:
         port: where clients connect to; stays the same.
     """
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, host: str = LOOPBACK) -> None:
         self.port = free_port()
-        self._server_port = server_port
+        self._server = (host, server_port)
         self._delay = 0.0
         self._cut_after: int | None = None
         self._loop = asyncio.new_event_loop()
@@ -95,7 +95,7 @@ class FaultProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            server = await asyncio.open_connection(LOOPBACK, self._server_port)
+            server = await asyncio.open_connection(*self._server)
         except OSError:
             _reset(writer)
             return

@@ -1,8 +1,9 @@
 """A real Redis, or Valkey."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tests.servers.resp import RedisConnection, RedisError
 from tests.servers.server import LOOPBACK, Server
@@ -83,11 +84,27 @@ class RedisServer(Server):
         return ["--port", "0", "--tls-port", str(self.port), *files, "--tls-auth-clients", clients]
 
 
+def given_url() -> str | None:
+    """Return the URL of the Redis to be used instead of our own; what it names is emptied."""
+    return os.environ.get("FLAGKEEP_TEST_REDIS_URL")
+
+
+def connect(url: str) -> RedisConnection:
+    """Return a connection to the database that a `redis://` URL names."""
+    place = urlsplit(url)
+    connection = RedisConnection((place.hostname or "localhost", place.port or 6379))
+    try:
+        if place.password is not None:
+            user = [] if not place.username else [unquote(place.username)]
+            connection.command("AUTH", *user, unquote(place.password))
+        connection.command("SELECT", place.path.strip("/") or 0)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def empty(url: str) -> None:
     """Empty the database that a `redis://` URL names."""
-    place = urlsplit(url)
-    with RedisConnection((place.hostname or "localhost", place.port or 6379)) as connection:
-        if place.password is not None:
-            connection.command("AUTH", place.username or "default", place.password)
-        connection.command("SELECT", place.path.strip("/") or 0)
+    with connect(url) as connection:
         connection.command("FLUSHDB")

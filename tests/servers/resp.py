@@ -34,6 +34,10 @@ class RedisConnection:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         self._replies.close()
         self._socket.close()
 

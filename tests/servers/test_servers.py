@@ -76,7 +76,7 @@ def test_a_paused_redis_can_be_stopped(redis: RedisServer) -> None:
 
 
 def test_redis_is_emptied_with_a_password_too() -> None:
-    with RedisServer(password="secret") as server:  # noqa: S106  nobody else's
+    with RedisServer(password="secret") as server:
         server.cli("SET", "a", 1)
         with pytest.raises(RedisError, match="Authentication"):
             empty(server.url)
