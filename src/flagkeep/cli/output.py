@@ -65,6 +65,11 @@ def emit_text(text: str) -> None:
     _write_lines(sys.stdout, [in_one_line(text)])
 
 
+def emit_lines(lines: Iterable[str]) -> None:
+    """Print lines, which hold nothing that a terminal might obey."""
+    _write_lines(sys.stdout, lines)
+
+
 def emit_bytes(parts: Iterable[bytes]) -> None:
     """Print bytes to the letter."""
     sys.stdout.flush()

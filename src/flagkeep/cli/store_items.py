@@ -11,9 +11,9 @@ import typer
 from flagkeep.cli.connection import Connection, connects
 from flagkeep.cli.failures import CommandFailed, ExitCode
 from flagkeep.cli.options import AsJson
-from flagkeep.cli.output import complain, emit, emit_json, emit_json_text, emit_text
+from flagkeep.cli.output import complain, emit_json, emit_json_text, emit_lines, emit_text
 from flagkeep.cli.store_contents import State, StoredItem, Url, look_at, read_snapshot
-from flagkeep.cli.store_table import table_of
+from flagkeep.cli.store_table import lines_of
 from flagkeep.cli.stores import OpenStore, Store, open_store
 from flagkeep.cli.text import printable
 from flagkeep.model.codec import encode_json
@@ -124,7 +124,7 @@ def list_items(
         )
         for item in items
     ]
-    emit(table_of(("Key", "Version", "State", "Kind", "Bytes"), rows))
+    emit_lines(lines_of(("Key", "Version", "State", "Kind", "Bytes"), rows))
 
 
 def _all(store: Store) -> list[StoredItem]:
