@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from flagkeep.ldclient.interfaces import DataStoreStatus
 from flagkeep.ldclient.redis_feature_store import RedisFeatureStore
 from flagkeep.ldclient.versioned_data_kind import FEATURES, SEGMENTS
 from flagkeep.model.codec import encode_json
+from flagkeep.model.item import ItemRef, Kind
 from flagkeep.stores import SQLiteStore
 from tests.ldclient.programs import attempt
 from tests.ldclient.sources import USER, Making, environment, flag, quiet, until
@@ -30,6 +32,7 @@ from tests.servers.server import free_port
 pytestmark = pytest.mark.extras
 
 PREFIX: Final = "{my}.prefix"
+FLAG: Final = ItemRef(Kind.FLAG, "f")
 UP: Final = DataStoreStatus(True, False)
 DOWN: Final = DataStoreStatus(False, False)
 
@@ -395,7 +398,8 @@ def test_the_status_follows_a_redis_that_goes_and_comes_back(
             server.kill()
             store.disable_cache()
             until(lambda: not store.is_available())
-            client._assembly.client.store_changed(None)  # somebody looks
+            client._assembly.client.store_changed((FLAG,))  # somebody looks, and …
+            client._assembly.client.store_changed((FLAG,))  # … nobody else
             assert client.variation("f", USER, 0) == 1
             until(lambda: heard == [DOWN])
             assert provider.status == DOWN
@@ -433,4 +437,22 @@ def test_a_redis_that_is_down_at_the_start_raises_nowhere(
             server.start()
             until(lambda: bool(client.variation("f", USER, "default") == 1))
             assert client.is_initialized()
+        store.close()
+
+
+@pytest.mark.slow
+def test_a_redis_that_hangs_costs_an_evaluation_its_deadline_once() -> None:
+    with RedisServer() as server:
+        store = Redis.new_feature_store(server.url, caching=CacheConfig.disabled())
+        store.init(environment(f=1))
+        with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+            assert client.variation("f", USER, "default") == 1
+            server.pause()
+            begun = time.monotonic()
+            for _ in range(20):
+                assert client.variation("f", USER, "default") == 1
+                assert client.variation("g", USER, "default") == "default"
+            assert time.monotonic() - begun < 10  # and not 40 deadlines
+            server.resume()
+            until(lambda: client.data_store_status_provider.status.available)
         store.close()
