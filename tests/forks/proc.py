@@ -1,0 +1,57 @@
+"""What the kernel says of other processes. Where it says nothing there is nothing to see."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+PROC: Final = Path("/proc")
+HAS_PROC: Final = (PROC / "self/fd").exists()
+
+
+def open_files(process: int) -> list[str]:
+    """What the descriptors of a process stand for, such as `/a/file` or `socket:[1234]`."""
+    found = []
+    for descriptor in (PROC / str(process) / "fd").iterdir():
+        try:
+            found.append(str(descriptor.readlink()))
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return found
+
+
+def socket_of(port: int) -> str:
+    """The connection that was made from a port of loopback, as `open_files` calls it."""
+    for line in (PROC / "net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].partition(":")[2], 16) == port:
+            return f"socket:[{fields[9]}]"
+    return f"nothing at port {port}"
+
+
+def children(process: int) -> list[int]:
+    """The processes that it has started, and those that they have started."""
+    parents = {}
+    for folder in PROC.iterdir():
+        if folder.name.isdecimal():
+            try:
+                after_name = (folder / "stat").read_text().rpartition(")")[2]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents[int(folder.name)] = int(after_name.split()[1])
+    found = [process]
+    for known in found:  # which grows meanwhile
+        found += [child for child, parent in parents.items() if parent == known]
+    return found[1:]
+
+
+@contextmanager
+def paused(process: int) -> Iterator[None]:
+    """Let a process stand still."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)

@@ -1,0 +1,1 @@
+"""What the tests of forks run in processes of their own."""

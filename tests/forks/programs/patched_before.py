@@ -1,0 +1,5 @@
+"""gunicorn's settings where gevent patches the first process, before the application is there."""
+
+from gevent import monkey
+
+monkey.patch_all()

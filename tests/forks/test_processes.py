@@ -1,0 +1,195 @@
+"""Forks of Python's own, by whatever way."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.forks.world import World
+
+pytestmark = pytest.mark.slow
+
+CHILDREN = 20  # as in the program
+
+
+class Program:
+    """A way of `programs.processes` that runs."""
+
+    def __init__(self, running: subprocess.Popen[str]) -> None:
+        self.running = running
+        self._said: list[dict[str, Any]] = []
+
+    def said(self, who: str) -> dict[str, Any]:
+        """Return the next that somebody says, or has said."""
+        for number, line in enumerate(self._said):
+            if line["who"] == who:
+                return self._said.pop(number)
+        assert self.running.stdout is not None
+        while text := self.running.stdout.readline():
+            facts: dict[str, Any] = json.loads(text)
+            if facts["who"] == who:
+                return facts
+            self._said.append(facts)
+        pytest.fail(f"ended without a word of {who}; there is: {self._said}")
+
+    def ended(self, children: int = 1) -> None:
+        """Wait for the end of children, which must be a good one."""
+        assert [self.said("end")["code"] for _ in range(children)] == [0] * children
+
+    def go_on(self) -> None:
+        assert self.running.stdin is not None
+        self.running.stdin.write("\n")
+        self.running.stdin.flush()
+
+
+@contextmanager
+def program(way: str) -> Iterator[Program]:
+    """Run one to its end; nobody may complain."""
+    command = [sys.executable, "-m", "tests.forks.programs.processes", way]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            yield Program(running)
+            _, complaints = running.communicate(timeout=30)
+        finally:
+            running.kill()
+    assert running.returncode == 0, complaints
+    assert "Traceback" not in complaints, complaints
+
+
+def check(said: dict[str, Any], value: str) -> None:
+    """Check what a process says that has waited for a value."""
+    assert said["value"] == value
+    assert said["all"] == {"flag": value, "other": value}
+    assert said["heard"] == value
+    assert said["available"]
+
+
+def test_a_bare_fork(world: World) -> None:
+    with program("bare") as running:
+        assert running.said("child begins")["files"] == 0
+        world.write("two")
+        parent, child = running.said("parent"), running.said("child")
+        check(parent, "two")
+        check(child, "two")
+
+        def change() -> None:
+            world.write("three")
+            world.until_heard(child["process"], "three")
+
+        world.check_apart(parent["process"], child["process"], change)
+        running.go_on()
+        running.ended()
+        check(running.said("parent"), "three")
+
+
+def test_forks_of_forks(world: World) -> None:
+    with program("nested") as running:
+        family = ("parent", "first", "third")
+        for who in family:
+            running.said(f"{who} begins")
+        world.write("two")
+        for who in family:
+            check(running.said(who), "two")
+        running.ended(3)
+
+
+def test_a_child_that_closes_its_client_leaves_the_parent_alone(world: World) -> None:
+    with program("closing") as running:
+        for _ in range(2):
+            closed = running.said("child")
+            assert closed["complete"]
+            assert closed["seconds"] < 2.0
+            assert running.said("child")["value"] == "one"
+            running.ended()
+        running.said("parent begins")
+        world.write("two")
+        check(running.said("parent"), "two")
+
+
+def test_a_client_that_was_closed_before_stays_closed(world: World) -> None:  # noqa: ARG001
+    with program("closed_before") as running:
+        child = running.said("child")
+        assert child["value"] == "one"
+        assert not [name for name in child["threads"] if name.startswith("flagkeep")]
+        assert running.said("child")["seconds"] < 1.0
+        running.ended()
+
+
+def test_forks_while_other_threads_evaluate(world: World) -> None:
+    with program("busy") as running:
+        for _ in range(CHILDREN):
+            child = running.said("child")
+            assert child["value"] == "one"
+            assert child["all"] == {"flag": "one", "other": "one"}
+            running.ended()
+        running.said("child begins")
+        world.write("two")
+        check(running.said("parent"), "two")
+        check(running.said("child"), "two")
+        running.ended()
+
+
+def test_a_fork_in_the_middle_of_a_read(world: World) -> None:
+    world.let_readers_wait()
+    with program("in_the_middle_of_a_read") as running:
+        running.said("ready")
+        with world.standing_still():
+            running.go_on()
+            running.said("forked")
+        for who in ("parent", "parent", "child"):
+            assert running.said(who)["flags"] == 2
+        running.said("child begins")
+        running.said("parent begins")
+        world.write("two")
+        check(running.said("parent"), "two")
+        check(running.said("child"), "two")
+        running.ended()
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_multiprocessing(world: World, method: str) -> None:
+    with program(f"multiprocessing_{method}") as running:
+        running.said("parent begins")
+        running.said("child begins")
+        world.write("two")
+        check(running.said("parent"), "two")
+        check(running.said("child"), "two")
+        running.ended()
+
+
+def test_a_pool_of_processes(world: World) -> None:
+    with program("pool") as running:
+        running.said("child begins")
+        running.said("child begins")
+        world.write("two")
+        for who in ("child", "child"):
+            check(running.said(who), "two")
+        running.said("parent begins")
+        world.write("three")
+        check(running.said("parent"), "three")
+
+
+def test_an_async_client_that_is_made_before(world: World) -> None:
+    with program("asyncio_before") as running:
+        running.said("child begins")
+        running.said("parent begins")
+        world.write("two")
+        assert running.said("child")["value"] == "two"
+        running.ended()
+
+
+def test_an_async_client_whose_loop_forks(world: World) -> None:
+    with program("asyncio_within") as running:
+        assert running.said("parent")["value"] == "one"
+        running.said("child begins")
+        world.write("two")
+        for who in ("parent", "child", "parent"):
+            assert running.said(who)["value"] == "two"
+        assert running.said("closed")["seconds"] < 2.0
+        running.ended()
