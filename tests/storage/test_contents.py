@@ -71,3 +71,12 @@ def test_contents_as_a_full_set() -> None:
     )
     assert contents.of(Kind.FLAG) == {"a": item}
     assert contents.of(Kind.SEGMENT) == {"s": item}
+
+
+@given(st.dictionaries(REFS, ITEMS))
+def test_a_set_is_counted_as_a_whole_as_one_by_one(items: dict[ItemRef, SerializedItem]) -> None:
+    anew = Tally()
+    for ref, item in items.items():
+        anew.add(ref, item)
+    counted = Tally.of_set(ChangeSet.partial(items))
+    assert (counted.digest, counted.counts) == (anew.digest, anew.counts)
