@@ -5,14 +5,18 @@
   each rule matches and the second does not, so that all six are looked at.
 * B, first clauses fail: the same flag for a context with which only three are looked at.
 * C: 1,000 targets (500 keys for each variation), asked for the last of them; C-miss for none.
+* 10,000 flags of 1 KB, for what goes to a database and comes from it.
 """
 
+import json
 from typing import Any, Final
 
 JsonObject = dict[str, Any]
 
 KEYS: Final = 1_000
 ALL_FLAGS: Final = 1_000
+STORED_FLAGS: Final = 10_000
+KILOBYTE: Final = 1_024
 
 ON: Final[JsonObject] = {
     "on": True,
@@ -108,6 +112,31 @@ def case_flags() -> dict[str, JsonObject]:
 def all_flags() -> dict[str, JsonObject]:
     """Return 1,000 flags like B."""
     return {key: rule_flag(key) for key in (f"flag-{number:04}" for number in range(ALL_FLAGS))}
+
+
+def kilobyte_flags() -> dict[str, bytes]:
+    """Return 10,000 flags of exactly 1 KB as they are stored: a rule and some targets each."""
+    made = {}
+    for number in range(STORED_FLAGS):
+        key = f"flag-{number:05}"
+        targets = [f"user-{number:05}-{target:02}" for target in range(20)]
+        flag = boolean_flag(key) | {
+            "targets": [{"variation": 1, "values": targets}],
+            "rules": [rule("enterprise", clause("plan", "in", "enterprise"))],
+        }
+        room = KILOBYTE - len(as_stored(flag))
+        made[key] = as_stored(flag | {"salt": key + "." * room})
+    return made
+
+
+def stored_key() -> str:
+    """Return the key of one of them, from the middle; it is true for everybody it does not name."""
+    return f"flag-{STORED_FLAGS // 2:05}"
+
+
+def as_stored(flag: JsonObject) -> bytes:
+    """Return the text of a flag, without spaces."""
+    return json.dumps(flag, separators=(",", ":")).encode()
 
 
 def attributes(number: int) -> JsonObject:

@@ -15,22 +15,30 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / ".bench"
 OFFICIAL: Final = "launchdarkly-server-sdk==9.18.2"
+REDIS: Final = "redis"  # the extra, and the module that it brings
 
 
 def official() -> Path:
-    """Return the Python that has the official SDK, installing it at the first call."""
+    """Return the Python that has the official SDK with Redis, installing it at the first call."""
     python = environment("official")
-    if not _has(python, "ldclient"):
-        install(python, OFFICIAL)
+    if not (_has(python, "ldclient") and _has(python, REDIS)):
+        name, version = OFFICIAL.split("==")
+        install(python, f"{name}[{REDIS}]=={version}")
     return python
 
 
 def flagkeep(*, build: bool = True) -> Path:
-    """Return the Python that has flagkeep; with `build`, as the source is at this moment."""
+    """Return the Python that has flagkeep with Redis; with `build`, as the source is now."""
     python = environment("flagkeep")
-    if build or not _has(python, "flagkeep"):
-        install(python, str(ROOT))
+    if build or not (_has(python, "flagkeep") and _has(python, REDIS)):
+        install(python, f"{ROOT}[{REDIS}]")
     return python
+
+
+def redis_version(python: Path) -> str:
+    """Return which redis-py an interpreter has."""
+    command = [str(python), "-P", "-c", "import redis; print(redis.__version__)"]
+    return subprocess.check_output(command, text=True, env=clean_environment()).strip()
 
 
 def environment(name: str) -> Path:
@@ -47,7 +55,7 @@ def environment(name: str) -> Path:
 
 
 def install(python: Path, requirement: str) -> None:
-    """Install `requirement` (a name, or the folder of a project), even if that version is there."""
+    """Install `requirement` (a name or a folder, with extras), even if that version is there."""
     uv = _uv()
     if uv:
         # pip compiles by itself; without this the first process would, and be the slower one.
@@ -55,7 +63,7 @@ def install(python: Path, requirement: str) -> None:
         command += ["--reinstall-package", "flagkeep", "--refresh-package", "flagkeep"]
     else:
         pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        if Path(requirement).is_dir() and _has(python, "flagkeep"):
+        if requirement.startswith(str(ROOT)) and _has(python, "flagkeep"):
             subprocess.run([*pip, "uninstall", "--yes", "flagkeep"], check=True)
         command = [*pip, "install"]
     subprocess.run([*command, requirement], check=True)

@@ -42,6 +42,8 @@ class Budget:
 IMPORT: Final = Budget("import flagkeep, beyond a bare Python", 60, "ms")
 FIRST_VALUE: Final = Budget("process start to first value of 10,000 flags", 90, "ms")
 MEMORY: Final = Budget("memory for those 10,000 flags", 60, "MB")
+REDIS_MEMORY: Final = Budget("memory for 10,000 flags of 1.1 KB", 60, "MB")
+REDIS_FIRST_VALUE: Final = Budget("process start to first value of 10,000 flags", 40, "ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,16 @@ def prepare(flagkeep: Path) -> Files:
     database = FOLDER / "environment.db"
     for leftover in FOLDER.glob("environment.db*"):
         leftover.unlink()
-    run([flagkeep, PROGRAMS / "fill.py", document, database])
     flags = made["flags"]
     some = tuple(flags)[:: len(flags) // EVALUATED][:EVALUATED]
-    return Files(document, database, environment.first_flag(flags), some)
+    files = Files(document, database, environment.first_flag(flags), some)
+    fill(flagkeep, files, database)
+    return files
+
+
+def fill(flagkeep: Path, files: Files, place: Path | str) -> None:
+    """Put the environment into a SQLite file, or the Redis of a URL."""
+    run([flagkeep, PROGRAMS / "fill.py", files.document, place])
 
 
 def run(command: Sequence[str | Path]) -> str:
@@ -150,6 +158,36 @@ def memory_mb(pythons: Mapping[str, Path], files: Files, times: int) -> dict[str
         "SQLite": (pythons["flagkeep"], "-m", f"{program}flagkeep", "sqlite", files.database, some),
         "file": (pythons["flagkeep"], "-m", f"{program}flagkeep", "file", files.document, some),
         "official": (pythons["official"], "-m", f"{program}official", files.document, some),
+    }
+    return {
+        name: least([json.loads(run(command)) for _ in range(times)])
+        for name, command in commands.items()
+    }
+
+
+def redis_first_value_ms(
+    pythons: Mapping[str, Path], url: str, files: Files, times: int
+) -> dict[str, float]:
+    """Return the same out of a Redis, and the time of a process that only imports redis-py."""
+    ours, theirs = pythons["flagkeep"], pythons["official"]
+    program = "benchmarks.programs.first_value_official_redis"
+    commands: dict[str, tuple[str | Path, ...]] = {
+        "import redis": (ours, "-c", "import redis; print(True, flush=True)"),
+        "flagkeep": (ours, PROGRAMS / "first_value_flagkeep.py", url, files.first),
+        "official": (theirs, "-m", program, url, files.first),
+    }
+    return minima(commands, lambda command: first_line_ms(command, "True"), times)
+
+
+def redis_memory_mb(
+    pythons: Mapping[str, Path], url: str, files: Files, times: int
+) -> dict[str, Any]:
+    """Return the least MB that each state adds to a process that reads a Redis."""
+    some = ",".join(files.some)
+    program = "benchmarks.programs.memory_"
+    commands: dict[str, tuple[str | Path, ...]] = {
+        "flagkeep": (pythons["flagkeep"], "-m", f"{program}flagkeep", "redis", url, some),
+        "official": (pythons["official"], "-m", f"{program}official_redis", url),
     }
     return {
         name: least([json.loads(run(command)) for _ in range(times)])

@@ -1,6 +1,6 @@
 """What was found, as a table for people and as rows for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -69,11 +69,11 @@ class Row:
         }
 
 
-def print_rows(heading: str, rows: Sequence[Row]) -> None:
+def print_rows(heading: str, rows: Sequence[Row], columns: Mapping[str, str] = COLUMNS) -> None:
     """Print the table; a value with a budget is followed by it and by the verdict."""
-    lines = [["", *COLUMNS.values(), "times better"]]
+    lines = [["", *columns.values(), "times better"]]
     for row in rows:
-        cells = [cell(row, face) for face in COLUMNS]
+        cells = [cell(row, face) for face in columns]
         ratio = row.ratio()
         lines.append([row.name, *cells, f"{ratio:.1f}" if ratio else ""])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import interpreters, processes
+from benchmarks import interpreters, over_redis, processes
 from benchmarks.cases import CASES, FACE_BUDGET_US, REFERENCE_US, Case
 from benchmarks.measure import THREADS
 from benchmarks.processes import Budget, run
@@ -25,7 +25,8 @@ FACES: Final = {
     "ldclient": "flagkeep",
     "evaluate": "flagkeep",
 }
-PARTS: Final = ("speed", "start", "memory")
+PARTS: Final = ("speed", "start", "memory", "redis", "outages")
+ON_REDIS: Final = frozenset(("redis", "outages"))
 
 Times = dict[str, dict[str, float]]
 
@@ -48,7 +49,8 @@ def main() -> int:
         remarks.append(
             f"budgets of evaluations x {scale:.2f}: what the official SDK takes for A here"
         )
-    if "start" in wanted.part or "memory" in wanted.part:
+    redis_rows: list[Row] = []
+    if set(wanted.part) != {"speed"}:
         progress("writing 10,000 flags …")
         files = processes.prepare(pythons["flagkeep"])
         if "start" in wanted.part:
@@ -57,12 +59,17 @@ def main() -> int:
         if "memory" in wanted.part:
             progress("weighing processes …")
             rows += memory(pythons, files, max(1, wanted.rounds // 2))
+        redis_rows = on_redis(pythons, files, wanted)
     if wanted.json:
-        document = {"machine": remarks, "rows": [row.as_dict() for row in rows]}
-        json.dump(document, sys.stdout, indent=1)
+        every = [row.as_dict() for row in rows + redis_rows]
+        json.dump({"machine": remarks, "rows": every}, sys.stdout, indent=1)
         print()
     else:
-        print_rows("; ".join(remarks), rows)
+        if rows:
+            print_rows("; ".join(remarks), rows)
+        if redis_rows:
+            print_rows(over_redis.heading(pythons), redis_rows, over_redis.COLUMNS)
+    rows += redis_rows
     over = [row.name for row in rows if Verdict.OVER in row.verdicts()]
     return 1 if wanted.check and over else 0
 
@@ -189,6 +196,26 @@ def memory(pythons: Mapping[str, Path], files: processes.Files, times: int) -> l
         rows += [Row(f"… {state}", "MB", values)]
     values = {"client": by_file["loaded"], "official": theirs["loaded"]}
     return [*rows, Row("… from the JSON file", "MB", values)]
+
+
+def on_redis(
+    pythons: Mapping[str, Path], files: processes.Files, wanted: argparse.Namespace
+) -> list[Row]:
+    """Measure what has to do with Redis, where there is one."""
+    parts = ON_REDIS & set(wanted.part)
+    if parts and (what := over_redis.missing()):
+        progress(f"left out: {what}")
+        return []
+    rows: list[Row] = []
+    if "redis" in parts:
+        progress("filling and reading a Redis …")
+        rows += over_redis.speed(pythons, wanted.rounds)
+        progress("starting and weighing processes that read a Redis …")
+        rows += over_redis.whole_processes(pythons, files, wanted.rounds)
+    if "outages" in parts:
+        progress("letting a Redis fail …")
+        rows += over_redis.outage_rows(pythons, files)
+    return rows
 
 
 def budgeted(

@@ -1,4 +1,4 @@
-"""Put a JSON environment into a SQLite file: `fill.py JSON SQLITE`."""
+"""Put a JSON environment into a store: `fill.py JSON FILE|URL`, of SQLite or of Redis."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import SerializedItem
-from flagkeep.stores import SQLiteStore
+from flagkeep.stores import RedisStore, SQLiteStore
 
 Items = dict[str, SerializedItem]
 
@@ -26,7 +26,7 @@ def items(documents: dict[str, dict[str, Any]]) -> Items:
 
 source, target = sys.argv[1:]
 document = json.loads(Path(source).read_text(encoding="utf-8"))
-store = SQLiteStore(target)
+store: RedisStore | SQLiteStore = RedisStore(target) if "://" in target else SQLiteStore(target)
 store.replace(
     ChangeSet(full=True, flags=items(document["flags"]), segments=items(document["segments"]))
 )

@@ -1,11 +1,12 @@
-"""A process that wants one flag out of a SQLite file: `first_value_flagkeep.py FILE FLAG`."""
+"""A process that wants one flag out of SQLite or Redis: `first_value_flagkeep.py FILE|URL FLAG`."""
 
 import sys
 
-from flagkeep import Client, Config, Context
-from flagkeep.stores import SQLiteStore
+from flagkeep import Client, Config, Context, stores
 
-client = Client(Config(daemon=True), store=SQLiteStore(sys.argv[1]))
+place = sys.argv[1]
+store = stores.RedisStore(place) if "://" in place else stores.SQLiteStore(place)
+client = Client(Config(daemon=True), store=store)
 value = client.variation(sys.argv[2], Context.create("user-0001"), None)
 print(value, flush=True)
 client.close()

@@ -1,4 +1,4 @@
-"""How much memory the environment takes: `memory_flagkeep.py sqlite|file PATH FLAGS…` (JSON)."""
+"""How much memory flags take: `memory_flagkeep.py sqlite|redis|file PLACE FLAGS…` (JSON)."""
 
 import json
 import sys
@@ -10,9 +10,15 @@ from flagkeep.stores import SQLiteStore
 
 how, path, listed = sys.argv[1:]
 keys = listed.split(",")
+if how == "redis":
+    import redis  # noqa: F401  a driver is no flag data
+
+    from flagkeep.stores import RedisStore
 before = resident_mb()
 if how == "sqlite":
     client = Client(Config(daemon=True), store=SQLiteStore(path))
+elif how == "redis":
+    client = Client(Config(daemon=True), store=RedisStore(path))
 else:
     client = Client(Config(source=FileSource(path)))
 if not client.wait_until_ready(60):

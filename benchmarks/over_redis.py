@@ -1,0 +1,131 @@
+"""The Redis store beside plain redis-py and beside the official SDK, on a server of its own.
+
+Budgets are multiples of what redis-py takes in the same run, so that no machine scales them.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks import interpreters, outages, processes
+from benchmarks.processes import Files, run
+from benchmarks.report import Row
+from tests.servers.redis import RedisServer
+
+COLUMNS: Final = {
+    "plain": "redis-py",
+    "client": "Client",
+    "async": "AsyncClient",
+    "official": "official",
+}
+
+Ms = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One thing that the store does, and the command of redis-py that does as much.
+
+    Attributes:
+        name: how the table calls it.
+        plain: the command.
+        ours: what is timed of flagkeep, and of the official SDK.
+        unit: "ms" or "µs".
+        times: how many times as long as the command it may take; None if nothing was promised.
+    """
+
+    name: str
+    plain: str
+    ours: str
+    unit: str
+    times: float | None = None
+
+
+COMPARISONS: Final = (
+    Comparison("filling 10,000 flags of 1 KB / HSET", "HSET", "replace", "ms", 1.5),
+    Comparison("one uncached flag / HGET", "HGET", "variation", "µs", 1.2),
+    Comparison("… with asyncio", "async HGET", "async variation", "µs"),
+    Comparison("all flags, cache off / HGETALL", "HGETALL", "all_flags", "ms", 3.0),
+    Comparison("… with asyncio", "async HGETALL", "async all_flags", "ms"),
+    Comparison("… the first time", "", "all_flags, first", "ms"),
+)
+PER_MS: Final = {"ms": 1.0, "µs": 1_000.0}
+
+
+def missing() -> str:
+    """Return what has to be installed; `""` if nothing."""
+    if any(shutil.which(program) for program in RedisServer.programs):
+        return ""
+    return f"no {' or '.join(RedisServer.programs)}: {RedisServer.install}"
+
+
+def heading(pythons: Mapping[str, Path]) -> str:
+    """Return what was compared."""
+    versions = {name: interpreters.redis_version(python) for name, python in pythons.items()}
+    return f"Redis on loopback; redis-py {versions['flagkeep']}, official {versions['official']}"
+
+
+def speed(pythons: Mapping[str, Path], rounds: int) -> list[Row]:
+    """Time single commands."""
+    ours: Ms = {}
+    theirs: Ms = {}
+    with RedisServer() as server:
+        for _ in range(rounds):
+            for found, python, program in (
+                (ours, pythons["flagkeep"], "redis_speed"),
+                (theirs, pythons["official"], "redis_speed_official"),
+            ):
+                command = (python, "-m", f"benchmarks.programs.{program}", server.url, "3")
+                for name, ms in json.loads(run(command)).items():
+                    found[name] = min(ms, found.get(name, ms))
+    return [comparison_row(one, ours, theirs) for one in COMPARISONS]
+
+
+def comparison_row(comparison: Comparison, ours: Ms, theirs: Ms) -> Row:
+    """Return the line of one command."""
+    factor = PER_MS[comparison.unit]
+    row = Row(comparison.name, comparison.unit)
+    face = "async" if comparison.ours.startswith("async ") else "client"
+    row.values[face] = ours[comparison.ours] * factor
+    if comparison.plain:
+        row.values["plain"] = ours[comparison.plain] * factor
+    if comparison.ours in theirs:
+        row.values["official"] = theirs[comparison.ours] * factor
+    if comparison.times is not None:
+        row.budgets[face] = row.values["plain"] * comparison.times
+    return row
+
+
+def whole_processes(pythons: Mapping[str, Path], files: Files, rounds: int) -> list[Row]:
+    """Time and weigh whole processes."""
+    with RedisServer() as server:
+        processes.fill(pythons["flagkeep"], files, server.url)
+        first = processes.redis_first_value_ms(pythons, server.url, files, rounds * 3)
+        memory = processes.redis_memory_mb(pythons, server.url, files, max(1, rounds // 2))
+    start = Row(processes.REDIS_FIRST_VALUE.name, processes.REDIS_FIRST_VALUE.unit)
+    start.values = {
+        "plain": first["import redis"],
+        "client": first["flagkeep"],
+        "official": first["official"],
+    }
+    start.budgets["client"] = first["import redis"] + processes.REDIS_FIRST_VALUE.limit
+    ours, theirs = memory["flagkeep"], memory["official"]
+    held = Row(processes.REDIS_MEMORY.name, processes.REDIS_MEMORY.unit)
+    held.values["client"] = ours["loaded"]
+    held.budgets["client"] = processes.REDIS_MEMORY.limit
+    rows = [start, held]
+    for state in ("peak", "all evaluated"):
+        values = {"client": ours[state], "official": theirs[state]}
+        rows.append(Row(f"… {state}", "MB", values))
+    return rows
+
+
+def outage_rows(pythons: Mapping[str, Path], files: Files) -> list[Row]:
+    """Let a server fail in every way."""
+    with RedisServer() as server:
+        processes.fill(pythons["flagkeep"], files, server.url)
+        server.cli("SAVE")  # it comes back with what it had
+        return outages.rows(pythons, server, files.some)
