@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from flagkeep.config import CachePolicy
-from flagkeep.errors import ConfigError
+from flagkeep.errors import ConfigError, StoreError
 from flagkeep.ldclient import LDClient
 from flagkeep.ldclient._assembly import Assembly
 from flagkeep.ldclient.feature_store import CacheConfig
@@ -99,6 +99,20 @@ def test_options_are_used_and_stay_the_callers_own(redis_url: str) -> None:
     store.close()
     assert store.get(FEATURES, "f")["variations"] == [1]  # with connections of its own again
     store.close()
+
+
+def test_no_message_shows_a_password(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    store = Redis.new_feature_store(redis_url.replace("redis://", "redis://me:s3cret@"))
+    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
+        assert client.variation("f", USER, "default") == "default"
+    with pytest.raises(StoreError) as failure:
+        store.get(FEATURES, "f")
+    store.close()
+    with pytest.raises(ConfigError) as refusal:
+        Redis.new_feature_store("redis://me:s3cret@:port")
+    said = f"{failure.value} {failure.value.__cause__!r} {refusal.value} {store!r} {caplog.text}"
+    assert "s3cret" not in said
 
 
 def test_an_option_that_cannot_work_is_refused_at_once() -> None:
@@ -315,7 +329,7 @@ def test_test_data_fills_redis_in_a_form_that_all_sdks_read(
         (None, CachePolicy.off()),
         (math.inf, CachePolicy.forever()),
         (1e10, CachePolicy.forever()),
-        (2**70, CachePolicy.forever()),
+        (10**400, CachePolicy.forever()),
     ],
 )
 def test_the_cache_time_is_the_clients(
@@ -325,6 +339,7 @@ def test_the_cache_time_is_the_clients(
     assembly = Assembly(quiet(use_ldd=True, feature_store=store))
     assert assembly.client._config.cache == expected
     assembly.client.close()
+    assert store.get(FEATURES, "f") is None
     store.close()
 
 

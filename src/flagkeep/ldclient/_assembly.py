@@ -24,6 +24,7 @@ from flagkeep.errors import StoreError
 from flagkeep.ldclient import _policy
 from flagkeep.ldclient._bridge import CustomSource, StoreSource
 from flagkeep.ldclient._foreign_store import ForeignStore
+from flagkeep.ldclient._item_cache import FOR_EVER
 from flagkeep.ldclient._settings import is_core_source
 from flagkeep.ldclient._shared_store import StoreShare, share_of
 from flagkeep.ldclient._store_core import StoreCore, is_native
@@ -36,7 +37,6 @@ from flagkeep.model.item import ItemRef
 T = TypeVar("T")
 
 _OWN_METHODS: Final = ("get", "all", "init", "upsert", "delete", "initialized")
-_FOR_EVER: Final = 1e9  # seconds; what the official SDK takes for "infinite" is any huge number
 
 
 class _Lending(CachingStoreWrapper):
@@ -203,7 +203,7 @@ def _cache_of(store: CachingStoreWrapper) -> CachePolicy:
     seconds = store._cache.seconds
     if seconds <= 0:
         return CachePolicy.off()
-    return CachePolicy.forever() if seconds >= _FOR_EVER else CachePolicy(seconds)
+    return CachePolicy.forever() if seconds >= FOR_EVER else CachePolicy(seconds)
 
 
 def _live(source: FileSource | SourceFactory) -> DataSource:

@@ -15,6 +15,8 @@ from flagkeep.storage.contents import StoreChanges
 
 ABSENT: Final = object()
 """Nothing is known; not even that there is no such item, which is None."""
+FOR_EVER: Final = 1e9
+"""Seconds. What the official SDK's users write for "infinite" is any huge number."""
 
 
 class Times(Protocol):
@@ -38,7 +40,7 @@ class ItemCache:
     """Items of one database, tombstones included, until their time is up.
 
     Attributes:
-        seconds: how long; 0: nothing is kept.
+        seconds: how long, `FOR_EVER` at most; 0: nothing is kept.
 
     Args:
         times: how long. The capacity bounds how many absent items are remembered: an environment
@@ -46,7 +48,7 @@ class ItemCache:
     """
 
     def __init__(self, times: Times) -> None:
-        self.seconds = times.expiration if times.enabled else 0.0
+        self.seconds = min(times.expiration, FOR_EVER) if times.enabled else 0.0
         self._capacity = times.capacity
         self._guard = runtime.Guard()
         self._tick = 0
