@@ -74,7 +74,7 @@ class Story:
         title("2. Another process evaluates out of the store")
         self.reader, took = self.start_reader()
         who = f"Process {self.reader.pid}, the reader,"
-        say(f"   {who} knows the {self.place.kind} only ('daemon mode').")
+        say(f"   {who} knows {self.place.kind} only ('daemon mode').")
         say(f"   It had its first value {took} after its start. Each flag for four visitors:")
         say()
         answer = self.reader.ask("values")
@@ -157,13 +157,13 @@ class Story:
 
     def take_the_store_away(self) -> None:
         """No store at all for a while."""
-        title(f"7. The {self.place.kind} is taken away")
+        title(f"7. {self.place.kind[0].upper()}{self.place.kind[1:]} is taken away")
         if self.place.why_not:
             say(f"   Not this time: {self.place.why_not}.")
             return
         self.place.take_away()
         self.reader.wait_for("store", available=False)
-        self.check_values(f"without a {self.place.kind}")
+        self.check_values(f"without {self.place.kind}")
         age = self.reader.ask("status")["age"]
         check(age is not None, "the reader did not say how old its data is")
         self.place.put_back()
@@ -174,7 +174,7 @@ class Story:
             say(f"   {line}")
         self.quote(said[0])
         say(f"   It served the same values, knew that they were {milliseconds(age)} old, and found")
-        say(f"   the {self.place.kind} again when it was put back.")
+        say(f"   {self.place.kind} again when it was put back.")
 
     def bring_the_writer_back(self) -> None:
         """Everything as it was."""

@@ -18,7 +18,7 @@ class Place(Protocol):
     """A store.
 
     Attributes:
-        kind: what it is called in headings.
+        kind: what it is called within a sentence.
         where: the same, exactly; without user and password.
         news: how a reader learns of changes, in sentences.
         must_push: whether a reader has to be told of changes.
@@ -57,7 +57,7 @@ class Place(Protocol):
 class SQLitePlace:
     """A SQLite file."""
 
-    kind = "database"
+    kind = "the database"
     must_push = True
     news = ("nobody tells the reader anything but the database.",)
     taken = ("Its folder was renamed under the running reader, which says so once:",)

@@ -85,7 +85,7 @@ def what_next(place: Place) -> None:
     shown = shlex.quote(str(python.relative_to(here) if python.is_relative_to(here) else python))
     hints = {
         "the same in ten lines": f"{shown} examples/quickstart.py",
-        **command_line(shown),
+        **command_line(shown, place),
         "the flags of the shop": "examples/shop/flags.json",
         "your own program": "docs/quickstart.md",
         "the tests": "make test",
@@ -96,12 +96,16 @@ def what_next(place: Place) -> None:
         say(f"   {meaning:24}{hint}")
 
 
-def command_line(python: str) -> dict[str, str]:
+def command_line(python: str, place: Place) -> dict[str, str]:
     """Return hints for the command line, where it is installed."""
     if any(importlib.util.find_spec(name) is None for name in ("flagkeep.__main__", "typer")):
         return {}
     explain = f"{python} -m flagkeep explain checkout-v2"
-    return {"why a flag is as it is": f"{explain} -c amal -f examples/shop/flags.json"}
+    hints = {"why a flag is as it is": f"{explain} -c amal -f examples/shop/flags.json"}
+    if place.stays:
+        url = shlex.quote(f"{SQLITE}{place.stays}")
+        hints["what the store holds"] = f"{python} -m flagkeep store status {url}"
+    return hints
 
 
 def end_by_signal(number: int, _frame: FrameType | None) -> None:

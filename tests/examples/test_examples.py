@@ -93,6 +93,9 @@ def test_the_store_of_the_story_can_be_chosen_and_stays(temporary: Path) -> None
     told = run(EXAMPLES / "story.py", STORE=f"sqlite:///{database}")
     assert told.returncode == 0, told.stdout + told.stderr
     assert database.stat().st_size > 0
+    command = told.stdout.partition("what the store holds")[2].splitlines()[0]
+    status = run(*shlex.split(command)[1:])
+    assert status.returncode == 0, status.stderr
     again = run(EXAMPLES / "story.py", STORE=f"sqlite:///{database}")
     assert again.returncode == 2
     assert again.stderr == (
