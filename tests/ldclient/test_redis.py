@@ -5,10 +5,9 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import redis
 
 from flagkeep.config import CachePolicy
 from flagkeep.errors import ConfigError, StoreError
@@ -29,6 +28,9 @@ from tests.ldclient.sources import USER, Making, environment, flag, quiet, until
 from tests.servers.redis import RedisServer
 from tests.servers.server import free_port
 
+if TYPE_CHECKING:  # this module is imported, and left out, where redis-py is not installed
+    import redis
+
 pytestmark = pytest.mark.extras
 
 PREFIX: Final = "{my}.prefix"
@@ -46,6 +48,8 @@ def store(redis_url: str) -> Iterator[CachingStoreWrapper]:
 
 @pytest.fixture
 def raw(redis_url: str) -> "Iterator[redis.Redis]":
+    import redis  # noqa: PLC0415  see above
+
     with redis.Redis.from_url(redis_url) as connection:
         yield connection
 
