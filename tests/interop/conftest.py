@@ -1,15 +1,16 @@
 """What all tests of interoperation share."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from tests.interop.place import Place
+
 
 @pytest.fixture
-def raw(redis_url: str) -> Iterator[Any]:
-    """A plain `redis.Redis`, to look at what is really there."""
+def place(redis_url: str) -> Iterator[Place]:
+    """An empty database."""
     import redis  # noqa: PLC0415  other Pythons collect these tests without having it
 
     with redis.Redis.from_url(redis_url) as client:
-        yield client
+        yield Place(redis_url, client)

@@ -33,6 +33,7 @@ SEGMENT_KIND: Final = (
     "weighted segment rules go by `rolloutContextKind`; here by `contextKind`, which nobody"
     " writes, and so always by the user"
 )
+NULLS: Final = "null inside an object is kept; here such a property was left out"
 
 # By reader: it reads what anybody wrote.
 READERS: Final[dict[str, Explained]] = {
@@ -58,6 +59,11 @@ READERS: Final[dict[str, Explained]] = {
         "rule-in-segment-by-weight-of-org": (75, SEGMENT_WEIGHT),
         "rollout-of-org-from-zero": (100, ZERO_WEIGHT),
     },
+    "java-5": {
+        "rule-in-object": (42, OBJECTS),
+        "rule-in-nested-segment": (42, "a segment may refer to others; here it never matches"),
+        "experiment-by": (79, "experiments go by the key; here by `bucketBy`"),
+    },
 }
 
 # By writer: we read what it made of the data.
@@ -65,5 +71,6 @@ WRITERS: Final[dict[str, Explained]] = {
     "python": {},
     "node": {},
     "node-legacy": {},
-    "java": {"objects": (108, "it left out what is null inside an object")},
+    "java": {"objects": (108, NULLS)},
+    "java-5": {"objects": (72, NULLS)},
 }

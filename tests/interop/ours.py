@@ -1,7 +1,7 @@
 """flagkeep as a writer and as a reader of a shared Redis."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -17,89 +17,90 @@ from flagkeep.stores import AsyncRedisStore, RedisStore
 from flagkeep.testing import TestData
 from tests._sync.hand_source import HandSource, environment
 from tests._sync.waiting import until
-from tests.interop import dataset
-from tests.interop.dataset import KEYS, Json
+from tests.interop.dataset import EVERYTHING, DataSet
+from tests.interop.items import Json
 from tests.interop.peers import Seen
+from tests.interop.place import Place
 
 DEFAULT = "the default"
-IsThere = Callable[[], bool]
 
 
 @cache
-def expected() -> Seen:
+def expected(data: DataSet = EVERYTHING) -> Seen:
     """Return what everybody should see, from memory: no store has a part in it."""
-    flags, segments = dataset.after_changes()
-    data = TestData()
+    source = TestData()
+    flags, segments = data.after_changes()
     for one in segments:
-        data.update_segment(one)
+        source.update_segment(one)
     for one in flags:
-        data.use_preconfigured_flag(one)
-    with Client(Config(source=data)) as client:
+        source.use_preconfigured_flag(one)
+    with Client(Config(source=source)) as client:
         assert client.wait_until_ready()
-        return _seen(client, dataset.contexts())
+        return _seen(client, data)
 
 
-def read(url: str, prefix: str, *, bad: int = 0) -> Seen:
+def read(place: Place, data: DataSet = EVERYTHING, *, bad: int = 0) -> Seen:
     """Return what a `Client` reads that holds the whole environment, with so many bad items."""
-    with Client(Config(daemon=True), store=RedisStore(url, prefix=prefix)) as client:
+    with Client(Config(daemon=True), store=RedisStore(place.url, prefix=place.prefix)) as client:
         assert client.wait_until_ready()
-        seen = _seen(client, dataset.contexts())
+        seen = _seen(client, data)
         assert len(client.status.bad_items) == bad, client.status.bad_items
         return seen
 
 
-def read_one_by_one(url: str, prefix: str, contexts: int) -> Seen:
-    """Return what a `Client` without any memory reads, for the first contexts only."""
+def read_one_by_one(place: Place, data: DataSet) -> Seen:
+    """Return what a `Client` reads that has no memory and asks Redis for every single item."""
     policy = StorePolicy(prefetch=False)
     config = Config(daemon=True, cache=CachePolicy.off(), store_policy=policy)
-    with Client(config, store=RedisStore(url, prefix=prefix)) as client:
-        return _seen(client, dataset.contexts()[:contexts])
+    with Client(config, store=RedisStore(place.url, prefix=place.prefix)) as client:
+        return _seen(client, data)
 
 
-async def read_async(url: str, prefix: str) -> Seen:
+async def read_async(place: Place, data: DataSet = EVERYTHING) -> Seen:
     """Return what an `AsyncClient` reads that holds the whole environment."""
-    store = AsyncRedisStore(url, prefix=prefix)
+    store = AsyncRedisStore(place.url, prefix=place.prefix)
     async with AsyncClient(Config(daemon=True), store=store) as client:
         assert await client.wait_until_ready()
-        contexts = [Context.from_dict(one) for one in dataset.contexts()]
+        contexts = [Context.from_dict(one) for one in data.contexts]
         all_flags = await client.all_flags(contexts[0])
         assert all_flags.valid
         details = [
-            {key: plain(await client.variation_detail(key, context, DEFAULT)) for key in KEYS}
+            {key: plain(await client.variation_detail(key, context, DEFAULT)) for key in data.keys}
             for context in contexts
         ]
         return Seen(all_flags.to_values(), details)
 
 
 @contextmanager
-def written_by_hand(url: str, prefix: str, _folder: Path, is_there: IsThere) -> Iterator[None]:
+def written_by_hand(place: Place, data: DataSet, _folder: Path) -> Iterator[None]:
     """Fill the store as a stream would: everything, then each change with its own version."""
     source = HandSource()
-    config = Config(source=source)
-    with Client(config, store=RedisStore(url, prefix=prefix)) as client:
-        source.deliver(environment(*dataset.FLAGS, segments=tuple(dataset.SEGMENTS)))
-        for is_segment, item in dataset.CHANGES:
+    store = RedisStore(place.url, prefix=place.prefix)
+    with Client(Config(source=source), store=store) as client:
+        source.deliver(environment(*data.flags, segments=tuple(data.segments)))
+        for is_segment, item in data.changes:
             source.deliver(_change(Kind.SEGMENT if is_segment else Kind.FLAG, item))
-        until(is_there)
+        until(place.is_written)
         yield
         assert client.close().complete
 
 
 @contextmanager
-def written_from_file(url: str, prefix: str, folder: Path, is_there: IsThere) -> Iterator[None]:
+def written_from_file(place: Place, data: DataSet, folder: Path) -> Iterator[None]:
     """Fill the store from a file that is rewritten once; what is not in it any more is deleted."""
     file = folder / "flags.json"
-    _write(file, dataset.FLAGS, dataset.SEGMENTS)
+    _write(file, data.flags, data.segments)
     source = FileSource(file, force_polling=True, poll_interval=0.02)
-    with Client(Config(source=source), store=RedisStore(url, prefix=prefix)) as client:
+    store = RedisStore(place.url, prefix=place.prefix)
+    with Client(Config(source=source), store=store) as client:
         assert client.wait_until_ready()
-        _write(file, *dataset.after_changes())
-        until(is_there)
+        _write(file, *data.after_changes())
+        until(place.is_written)
         yield
         assert client.close().complete
 
 
-def _write(file: Path, flags: list[Json], segments: list[Json]) -> None:
+def _write(file: Path, flags: Sequence[Json], segments: Sequence[Json]) -> None:
     by_key = {"flags": {one["key"]: one for one in flags}}
     by_key["segments"] = {one["key"]: one for one in segments}
     new = file.with_suffix(".new")
@@ -114,13 +115,13 @@ def _change(kind: Kind, item: Json) -> ChangeSet:
     return ChangeSet.partial({ItemRef(kind, key): to_item(kind, key, encode_json(item))})
 
 
-def _seen(client: Client, contexts: list[Json]) -> Seen:
-    them = [Context.from_dict(one) for one in contexts]
-    all_flags = client.all_flags(them[0])
+def _seen(client: Client, data: DataSet) -> Seen:
+    contexts = [Context.from_dict(one) for one in data.contexts]
+    all_flags = client.all_flags(contexts[0])
     assert all_flags.valid
     details = [
-        {key: plain(client.variation_detail(key, context, DEFAULT)) for key in KEYS}
-        for context in them
+        {key: plain(client.variation_detail(key, context, DEFAULT)) for key in data.keys}
+        for context in contexts
     ]
     return Seen(all_flags.to_values(), details)
 

@@ -2,13 +2,16 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from benchmarks import interpreters
 from tests.interop import packages
-from tests.interop.dataset import Json
+from tests.interop.contexts import as_user
+from tests.interop.dataset import DataSet
+from tests.interop.items import Json
+from tests.interop.place import Place
 
 PATIENCE: Final = 60.0
 Detail = list[Any]  # value, index, reason
@@ -27,13 +30,15 @@ class Peer(NamedTuple):
     Attributes:
         name: what the table of differences calls it.
         command: returns the command that runs it, up to `write` or `evaluate`.
+        form: how it wants a context.
     """
 
     name: str
     command: Callable[[], list[str]]
+    form: Callable[[Json], Json] = dict
 
     @contextmanager
-    def writing(self, url: str, prefix: str, stream: str) -> Iterator[None]:
+    def writing(self, place: Place, stream: str) -> Iterator[None]:
         """Let it fill the store from a stream for the time of the block."""
         process = subprocess.Popen(
             [*self.command(), "write"],
@@ -47,7 +52,7 @@ class Peer(NamedTuple):
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                asked = {"url": url, "prefix": prefix, "stream": stream}
+                asked = {"url": place.url, "prefix": place.prefix, "stream": stream}
                 process.stdin.write(json.dumps(asked) + "\n")
                 process.stdin.flush()
                 assert process.stdout.readline() == "true\n", "it did not start"
@@ -57,11 +62,10 @@ class Peer(NamedTuple):
             finally:
                 process.kill()
 
-    def evaluate(
-        self, url: str, prefix: str, keys: Sequence[str], contexts: Sequence[Json]
-    ) -> Seen:
+    def evaluate(self, place: Place, data: DataSet) -> Seen:
         """Let it evaluate flags from the store, as a program that does nothing else with it."""
-        asked = {"url": url, "prefix": prefix, "keys": keys, "contexts": contexts}
+        contexts = [self.form(context) for context in data.contexts]
+        asked = {"url": place.url, "prefix": place.prefix, "keys": data.keys, "contexts": contexts}
         done = subprocess.run(
             [*self.command(), "evaluate"],
             check=False,
@@ -75,7 +79,7 @@ class Peer(NamedTuple):
         assert done.returncode == 0, done.stderr[-3000:]
         # Not splitlines: a text may hold other separators than "\n".
         all_flags, *details = [json.loads(line) for line in done.stdout.rstrip("\n").split("\n")]
-        return Seen(all_flags, [dict(zip(keys, one, strict=True)) for one in details])
+        return Seen(all_flags, [dict(zip(data.keys, one, strict=True)) for one in details])
 
 
 PEERS: Final = (
@@ -94,3 +98,5 @@ PEERS: Final = (
     ),
     Peer("java", lambda: packages.java("sdk7")),
 )
+# They know users only.
+OLDER: Final = (Peer("java-5", lambda: packages.java("sdk5"), as_user),)

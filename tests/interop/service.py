@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.interop.dataset import Json
+from tests.interop.dataset import DataSet
+from tests.interop.items import Json
 from tests.servers.server import LOOPBACK
 
 
 @contextmanager
-def streaming(
-    flags: Sequence[Json], segments: Sequence[Json], changes: Sequence[tuple[bool, Json]]
-) -> Iterator[str]:
+def streaming(data: DataSet) -> Iterator[str]:
     """Serve one stream: everything, then the changes, then nothing more. Yields its address."""
-    events = [event.encode() for event in _events(flags, segments, changes)]
+    events = [event.encode() for event in _events(data)]
     is_over = threading.Event()
 
     class Stream(BaseHTTPRequestHandler):
@@ -46,12 +45,10 @@ def streaming(
             thread.join()
 
 
-def _events(
-    flags: Sequence[Json], segments: Sequence[Json], changes: Sequence[tuple[bool, Json]]
-) -> Iterator[str]:
-    by_key = {"flags": _by_key(flags), "segments": _by_key(segments)}
+def _events(data: DataSet) -> Iterator[str]:
+    by_key = {"flags": _by_key(data.flags), "segments": _by_key(data.segments)}
     yield _event("put", {"path": "/", "data": by_key})
-    for is_segment, item in changes:
+    for is_segment, item in data.changes:
         path = f"/{'segments' if is_segment else 'flags'}/{item['key']}"
         if item["deleted"]:
             yield _event("delete", {"path": path, "version": item["version"]})

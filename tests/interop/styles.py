@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from tests.interop.dataset import Json
+from tests.interop.items import Json
 
 VERSION: Final = 7
 FLAG: Final = [

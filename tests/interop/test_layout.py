@@ -8,8 +8,10 @@ import pytest
 
 from flagkeep.model.codec import encode_json
 from flagkeep.model.item import Kind
-from tests.interop import dataset, ours
-from tests.interop.dataset import DELETED_AT, DELETED_FLAGS, DELETED_SEGMENTS
+from tests.interop import ours
+from tests.interop.dataset import EVERYTHING
+from tests.interop.items import DELETED_AT, DELETED_FLAGS, DELETED_SEGMENTS
+from tests.interop.place import Place
 from tests.interop.styles import GO_FLAG, GO_SEGMENT
 
 pytestmark = [pytest.mark.extras, pytest.mark.slow]
@@ -19,15 +21,12 @@ MARKER = "launchdarkly:$inited"
 
 
 @pytest.fixture
-def written(redis_url: str, raw: Any, tmp_path: Path) -> Any:
+def written(place: Place, tmp_path: Path) -> Any:
     """The database after everything was written, with the prefix that all SDKs have by default."""
-
-    def is_there() -> bool:
-        return bool(raw.hexists(HASHES[Kind.FLAG], dataset.LAST))
-
-    with ours.written_by_hand(redis_url, "", tmp_path, is_there):
+    place = place._replace(prefix="launchdarkly")
+    with ours.written_by_hand(place, EVERYTHING, tmp_path):
         pass
-    return raw
+    return place.raw
 
 
 def test_keys_types_and_no_expiry(written: Any) -> None:
@@ -40,7 +39,7 @@ def test_keys_types_and_no_expiry(written: Any) -> None:
 
 
 def test_fields_are_the_keys_as_they_are(written: Any) -> None:
-    flags, segments = dataset.after_changes()
+    flags, segments = EVERYTHING.after_changes()
     fields = {field.decode() for field in written.hkeys(HASHES[Kind.FLAG])}
     assert fields == {*(one["key"] for one in flags), *DELETED_FLAGS}
     fields = {field.decode() for field in written.hkeys(HASHES[Kind.SEGMENT])}
@@ -48,7 +47,7 @@ def test_fields_are_the_keys_as_they_are(written: Any) -> None:
 
 
 def test_live_items_are_what_was_received_compact_and_unescaped(written: Any) -> None:
-    for kind, items in zip(HASHES, dataset.after_changes(), strict=True):
+    for kind, items in zip(HASHES, EVERYTHING.after_changes(), strict=True):
         stored = written.hgetall(HASHES[kind])
         for one in items:
             assert stored[one["key"].encode()] == encode_json(one)

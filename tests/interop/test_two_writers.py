@@ -1,8 +1,7 @@
 """Two SDKs write the same flags at the same time: the newest version of each flag stays."""
 
-import json
 import threading
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
@@ -11,15 +10,14 @@ from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.item import ItemRef, Kind
 from flagkeep.stores import RedisStore
 from tests._sync.waiting import until
-from tests.interop import dataset
-from tests.interop.dataset import Json, flag
-from tests.interop.peers import PEERS, Peer
+from tests.interop.dataset import DataSet
+from tests.interop.items import LAST, Json, flag
+from tests.interop.peers import OLDER, PEERS, Peer
+from tests.interop.place import Place
 from tests.interop.service import streaming
 
 pytestmark = [pytest.mark.extras, pytest.mark.slow, pytest.mark.timeout(300)]
 
-PREFIX = "interop"
-FEATURES = f"{PREFIX}:features"
 KEYS = [f"größe-{number}" for number in range(10)]
 ROUNDS = 60
 # Theirs are odd and ours are even; one flag is last written by us, the next one by them.
@@ -28,31 +26,27 @@ OUR_LAST = {key: THEIR_LAST + (1 if number % 2 else -1) for number, key in enume
 NEWEST = {key: max(ours, THEIR_LAST) for key, ours in OUR_LAST.items()}
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=[peer.name for peer in PEERS])
-def test_the_newest_of_each_stays(peer: Peer, redis_url: str, raw: Any) -> None:
+@pytest.mark.parametrize("peer", [*PEERS, *OLDER], ids=lambda peer: peer.name)
+def test_the_newest_of_each_stays(peer: Peer, place: Place) -> None:
     theirs = [(False, flag(key, version=3 + 2 * n)) for n in range(ROUNDS) for key in KEYS]
-    theirs.append((False, flag(dataset.LAST)))
-    with (
-        streaming([flag(key, version=1) for key in KEYS], [], theirs) as stream,
-        RedisStoreThread(redis_url, raw) as we,
-        peer.writing(redis_url, PREFIX, stream),
-    ):
-        until(lambda: bool(raw.hexists(FEATURES, dataset.LAST)))
-        we.finish()
-    stored = {key.decode(): json.loads(text) for key, text in raw.hgetall(FEATURES).items()}
+    data = DataSet([flag(key, version=1) for key in KEYS], [], [*theirs, (False, flag(LAST))], [])
+    with streaming(data) as stream, OurThread(place) as we, peer.writing(place, stream):
+        until(place.is_written)
+        we.join()
+    stored = place.items(Kind.FLAG)
     assert {key: stored[key]["version"] for key in KEYS} == NEWEST
-    assert {key: stored[key].get("byUs", False) for key in KEYS} == {
-        key: OUR_LAST[key] > THEIR_LAST for key in KEYS
+    assert {key: stored[key]["variations"][0] for key in KEYS} == {
+        key: "ours" if OUR_LAST[key] > THEIR_LAST else "no" for key in KEYS
     }
 
 
-class RedisStoreThread(threading.Thread):
+class OurThread(threading.Thread):
     """Writes its versions of all flags, never more than a round ahead of the others."""
 
-    def __init__(self, url: str, raw: Any) -> None:
+    def __init__(self, place: Place) -> None:
         super().__init__()
-        self._store = RedisStore(url, prefix=PREFIX)
-        self._raw = raw
+        self._place = place
+        self._store = RedisStore(place.url, prefix=place.prefix)
 
     def __enter__(self) -> Self:
         self.start()
@@ -62,17 +56,13 @@ class RedisStoreThread(threading.Thread):
         self.join()
         self._store.close()
 
-    def finish(self) -> None:
-        """Wait until everything is written."""
-        self.join()
-
     def run(self) -> None:
-        until(lambda: bool(self._raw.exists(f"{PREFIX}:$inited")))
+        until(lambda: bool(self._place.raw.exists(self._place.marker)))
         for n in range(ROUNDS + 1):
             self._wait_for(1 + 2 * n)
             for key in KEYS:
                 if (version := 2 + 2 * n) <= OUR_LAST[key]:
-                    self._write(flag(key, version=version, byUs=True))
+                    self._write(flag(key, version=version, variations=["ours"]))
 
     def _write(self, item: Json) -> None:
         key = item["key"]
@@ -81,4 +71,4 @@ class RedisStoreThread(threading.Thread):
 
     def _wait_for(self, version: int) -> None:
         """Wait until the first flag has this version, of theirs, at least."""
-        until(lambda: bool(json.loads(self._raw.hget(FEATURES, KEYS[0]))["version"] >= version))
+        until(lambda: bool(self._place.items(Kind.FLAG)[KEYS[0]]["version"] >= version))
