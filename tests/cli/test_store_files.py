@@ -1,6 +1,8 @@
 """`flagkeep store dump`, `load` and `clear`: whole environments, and nothing lost unasked."""
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,37 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(
     assert ended.code == 4
     assert ended.err.count("\n") == 1
     assert [one.name for one in folder.iterdir()] == ["dump.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such pipes there")
+def test_pipes_are_written_and_read_and_stay_pipes(
+    flagkeep: Flagkeep, any_store: AnyStore, tmp_path: Path
+) -> None:
+    any_store.fill()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    assert flagkeep("store", "dump", any_store.url, "-o", pipe).code == 0
+    reader.join()
+    assert json.loads(read[0])["flags"].keys() >= {"beta", "open"}
+    assert pipe.is_fifo()
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b'{"flagValues":{"a":1}}'))
+    writer.start()
+    assert flagkeep("store", "load", any_store.url, pipe, "--prefix", "copy").code == 0
+    writer.join()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_dump_goes_through_a_link_and_is_for_its_owner_alone(
+    flagkeep: Flagkeep, any_store: AnyStore, tmp_path: Path
+) -> None:
+    any_store.fill()
+    (tmp_path / "link").symlink_to("dump.json")
+    assert flagkeep("store", "dump", any_store.url, "-o", tmp_path / "link").code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "dump.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_summary_needs_a_file(flagkeep: Flagkeep, any_store: AnyStore) -> None:

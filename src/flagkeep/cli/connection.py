@@ -23,7 +23,9 @@ class Connection:
     prefix: Prefix = None
     timeout: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0.001, help="How long to wait for the store."),
+        typer.Option(
+            metavar="SECONDS", min=0.001, max=3600, help="How long to wait for the store."
+        ),
     ] = 5.0
     tls_ca: Annotated[
         _File, typer.Option(metavar="FILE", help="rediss: trust this authority (PEM).")

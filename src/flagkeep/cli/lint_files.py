@@ -62,11 +62,17 @@ def lint_files(names: Sequence[str]) -> Linted:
         OSError: one is not there, or cannot be opened.
         MissingExtra: one is YAML and PyYAML is not installed.
     """
+    return lint_read([(name, Path(name).read_bytes()) for name in names])
+
+
+def lint_read(files: Sequence[tuple[str, bytes]]) -> Linted:
+    """Return the same for files that are read already: names and contents."""
     reading = _Reading()
-    for name in names:
-        reading.take(name, Path(name).read_bytes())
+    for name, data in files:
+        reading.take(name, data)
     if reading.is_whole:
         reading.look_at_items()
+    names = [name for name, _ in files]
     findings = sorted(reading.findings, key=lambda one: (names.index(one.file), one.line or 0))
     return Linted(findings, len(reading.flags), len(reading.segments), reading.is_whole)
 

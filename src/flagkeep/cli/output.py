@@ -55,9 +55,9 @@ def emit_json_text(text: bytes) -> None:
     """
     with suppress(RecursionError):  # then as it is
         text = msgspec.json.format(text, indent=2)
+    is_rich = _takes_everything(sys.stdout)
     lines = text.decode().split("\n")
-    takes_everything = _takes_everything(sys.stdout)
-    _write_lines(sys.stdout, (_escaped(line, is_rich=takes_everything) for line in lines))
+    _write_lines(sys.stdout, (_escaped(line, is_rich=is_rich) for line in lines))
 
 
 def emit_text(text: str) -> None:
@@ -70,8 +70,10 @@ def emit_lines(lines: Iterable[str]) -> None:
     _write_lines(sys.stdout, lines)
 
 
-def emit_bytes(parts: Iterable[bytes]) -> None:
-    """Print bytes to the letter."""
+def emit_json_parts(parts: Iterable[bytes]) -> None:
+    """Print JSON in lines, byte for byte; on a terminal what it might obey is escaped."""
+    if sys.stdout.isatty():
+        parts = (_escaped(part.decode(), is_rich=True).encode() for part in parts)
     sys.stdout.flush()
     sys.stdout.buffer.writelines(parts)
     sys.stdout.buffer.flush()
@@ -93,7 +95,9 @@ def _escaped(line: str, *, is_rich: bool) -> str:
     if line.isprintable() and (is_rich or line.isascii()):
         return line
     return "".join(
-        one if one.isprintable() and (is_rich or one.isascii()) else json.dumps(one)[1:-1]
+        one
+        if one == "\n" or (one.isprintable() and (is_rich or one.isascii()))
+        else json.dumps(one)[1:-1]
         for one in line
     )
 

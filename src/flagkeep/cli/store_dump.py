@@ -12,7 +12,7 @@ import typer
 from flagkeep.cli.connection import Connection, connects
 from flagkeep.cli.failures import CommandFailed, ExitCode
 from flagkeep.cli.options import AsJson
-from flagkeep.cli.output import complain, emit_bytes, emit_json, emit_text
+from flagkeep.cli.output import complain, emit_json, emit_json_parts, emit_text
 from flagkeep.cli.progress import progress
 from flagkeep.cli.store_contents import Snapshot, State, StoredItem, Url, read_snapshot
 from flagkeep.cli.stores import check_is_whole, open_store
@@ -62,7 +62,7 @@ def dump(
     for bad in dumped.bad:
         complain(f"left out: {bad}")
     if output is None:
-        emit_bytes(_document(dumped))
+        emit_json_parts(_document(dumped))
     else:
         write_file(Path(output), _document(dumped))
     if json:
@@ -120,6 +120,11 @@ def _document(dumped: Dumped) -> Iterator[bytes]:
 
 def write_file(path: Path, parts: Iterable[bytes]) -> None:
     """Put a new file in the place of an old one, once all of it is written."""
+    path = path.resolve()  # what a link leads to is replaced, not the link
+    if path.exists() and not path.is_file():  # a device or a pipe stays what it is
+        with path.open("wb") as device:
+            device.writelines(parts)
+        return
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(number, "wb") as file:

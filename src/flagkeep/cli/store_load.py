@@ -13,7 +13,7 @@ from flagkeep.cli.confirm import confirm
 from flagkeep.cli.connection import Connection, connects
 from flagkeep.cli.failures import CommandFailed, ExitCode
 from flagkeep.cli.lint import line_of
-from flagkeep.cli.lint_files import FileFinding, lint_files
+from flagkeep.cli.lint_files import FileFinding, lint_read
 from flagkeep.cli.options import AsJson
 from flagkeep.cli.output import complain, emit_json, emit_text
 from flagkeep.cli.progress import progress
@@ -85,8 +85,9 @@ def load(
 def _read(files: Sequence[str]) -> tuple[ChangeSet, list[FileFinding]]:
     """Return what can be stored of the files, and what is wrong with them."""
     with progress("checking the files"):
-        changes = read_files([(name, Path(name).read_bytes()) for name in files])
-        errors = [one for one in lint_files(files).findings if one.severity is Severity.ERROR]
+        read = [(name, Path(name).read_bytes()) for name in files]  # once: one may be a pipe
+        changes = read_files(read)
+        errors = [one for one in lint_read(read).findings if one.severity is Severity.ERROR]
         changes, refused = without_unstorable(changes)
     known = {(one.kind, one.key) for one in errors}
     errors += [
