@@ -15,13 +15,24 @@ from flagkeep.model.status import StoreStatus
 from tests._sync.waiting import PATIENCE, pause, until, until_value
 from tests.outages.environment import USER, all_values, value
 from tests.outages.flag_file import FlagFile
-from tests.outages.matrix import Back, Cell, Fault, Mode, cells, cold_cells
+from tests.outages.matrix import (
+    Back,
+    Cell,
+    Fault,
+    Mode,
+    cells,
+    cold_cells,
+    cold_writer_cells,
+    crowd_cells,
+)
 from tests.outages.place import Place
 from tests.outages.redis_place import RedisPlace
 
 CALLS: Final = 50
 AT_ONCE: Final = 0.1  # any wait for a store is longer, a busy machine's pauses are not
 SLACK: Final = 0.5
+CROWD: Final = 20
+ALSO_SAID: Final = {Back.EMPTY: "lost its data", Back.OLD: "older versions"}
 
 
 def store_of(place: Place, cell: Cell) -> FeatureStore:
@@ -99,13 +110,15 @@ def check_lines(caplog: pytest.LogCaptureFixture, fault: Fault, *, expected: boo
     lines = [
         (record.levelname, record.getMessage())
         for record in caplog.records
-        if record.name.startswith("flagkeep") and record.levelno >= logging.WARNING
+        if record.name == "flagkeep.store" and record.levelno >= logging.WARNING
     ]
     outage = [line for line in lines if "works again" in line[1] or "until it works" in line[1]]
     assert [level for level, _ in outage] == (["ERROR", "WARNING"] if expected else []), lines
-    others = [line for line in lines if line not in outage]
-    assert len(others) <= (fault.back is Back.EMPTY), others
-    assert all("lost its data" in message for _, message in others), others
+    others = [message for level, message in lines if (level, message) not in outage]
+    assert len(others) <= 1, others
+    assert all(ALSO_SAID.get(fault.back, "nothing") in message for message in others), others
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert {record.name for record in errors} <= {"flagkeep.store"}, errors
     assert "sesame" not in caplog.text
 
 
@@ -154,7 +167,7 @@ def comes_back(client: Client, cell: Cell, place: Place) -> None:
         if back is Back.EMPTY:
             until(lambda: state(client).wiped)
         until(lambda: state(client).available)
-        ask_often(client, all_values(2))
+        ask(client, all_values(2), within=cell.fault.deadline + SLACK)
     until(lambda: state(client).available)
     assert state(client).reason == ""
     assert state(client).wiped == (back is Back.EMPTY)
@@ -224,3 +237,47 @@ def unknown(client: Client, *, within: float) -> None:
     begun = runtime.monotonic()
     assert (client.all_flags(USER)).to_values() == {}
     assert runtime.monotonic() - begun <= within
+
+
+@pytest.mark.parametrize("cell", crowd_cells())
+def test_a_crowd_waits_no_longer_than_one(cell: Cell) -> None:
+    answers: list[tuple[Any, float]] = []
+    with cell.fault.place() as place:
+        place.write(1)
+        with client_of(place, cell, daemon=True) as client:
+            ask(client, all_values(1), within=PATIENCE)
+
+            def call() -> None:
+                begun = runtime.monotonic()
+                seen = client.variation("main", USER, "default")
+                answers.append((seen, runtime.monotonic() - begun))
+
+            with cell.fault.at(place):
+                crowd = [runtime.spawn("crowd", call) for _ in range(CROWD)]
+                for one in crowd:
+                    assert one.join(PATIENCE)
+    assert [seen for seen, _ in answers] == [value(1)] * CROWD
+    assert max(seconds for _, seconds in answers) <= cell.fault.deadline + SLACK
+
+
+@pytest.mark.parametrize("cell", cold_writer_cells())
+def test_a_writer_that_starts_during_the_outage(
+    cell: Cell, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "flagkeep")
+    fault = cell.fault
+    with fault.place() as place, FlagFile() as file:
+        place.write(1)
+        file.show(2)
+        with fault.at(place) as end:
+            source = FileSource(file.path, force_polling=True, poll_interval=0.02)
+            begun = runtime.monotonic()
+            with client_of(place, cell, source=source) as client:
+                until_value(client, "main", USER, value(2))
+                assert runtime.monotonic() - begun <= fault.deadline + SLACK
+                ask_until(client, lambda: state(client).stale, all_values(2), within=AT_ONCE)
+                assert not state(client).available
+                end()
+                until(lambda: place.generation() == 2)
+                until(lambda: state(client).available and not state(client).stale)
+        check_lines(caplog, fault, expected=True)

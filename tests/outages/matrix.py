@@ -235,32 +235,48 @@ class Cell:
 
 
 def cells(mode: Mode) -> list[Any]:
-    """Return the cells of a mode; what the quick tests leave out is marked `faults`."""
-    found = []
-    for fault in FAULTS:
-        for cache in CACHES:
-            if fault.only and (mode, cache) not in fault.only:
-                continue
-            marks = [pytest.mark.slow, *_marks_of(fault)]
-            if fault.usual != (mode, cache):
-                marks.append(pytest.mark.faults)
-            found.append(pytest.param(Cell(fault, cache), id=f"{fault.name}-{cache}", marks=marks))
-    return found
+    """Return the cells of a mode."""
+    return [
+        _param(fault, cache, is_quick=fault.usual == (mode, cache))
+        for fault in FAULTS
+        for cache in CACHES
+        if not fault.only or (mode, cache) in fault.only
+    ]
 
 
 def cold_cells() -> list[Any]:
-    """Return the cells of a client that starts while nothing can be read."""
-    found = []
-    for fault in FAULTS:
-        if not fault.stops_reads or fault.only or fault.back is not Back.SAME:
-            continue
-        for cache in ("off", "ttl"):
-            marks = [pytest.mark.slow, *_marks_of(fault)]
-            if not fault.cold or cache == "off":
-                marks.append(pytest.mark.faults)
-            found.append(pytest.param(Cell(fault, cache), id=f"{fault.name}-{cache}", marks=marks))
-    return found
+    """Return the cells of a reader that starts while nothing can be read."""
+    return [
+        _param(fault, cache, is_quick=fault.cold and cache == "ttl")
+        for fault in FAULTS
+        for cache in ("off", "ttl")
+        if fault.stops_reads and not fault.only and fault.back is Back.SAME
+    ]
 
 
-def _marks_of(fault: Fault) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.extras] if fault.place is RedisPlace else []
+def cold_writer_cells() -> list[Any]:
+    """Return the cells of a writer that starts while nothing can be written."""
+    return [
+        _param(fault, "ttl", is_quick=fault.cold and fault.deadline < 1)
+        for fault in FAULTS
+        if fault.stops_writes and not fault.only and fault.back is Back.SAME
+    ]
+
+
+def crowd_cells() -> list[Any]:
+    """Return the cells in which many ask at the moment of the fault."""
+    return [
+        _param(fault, "off", is_quick=fault.cold)
+        for fault in FAULTS
+        if fault.stops_reads and not fault.only and fault.back is Back.SAME
+    ]
+
+
+def _param(fault: Fault, cache: str, *, is_quick: bool) -> Any:
+    """Return a cell as pytest wants it; what the quick tests leave out is marked `faults`."""
+    marks = [pytest.mark.slow]
+    if fault.place is RedisPlace:
+        marks.append(pytest.mark.extras)
+    if not is_quick:
+        marks.append(pytest.mark.faults)
+    return pytest.param(Cell(fault, cache), id=f"{fault.name}-{cache}", marks=marks)
