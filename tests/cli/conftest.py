@@ -130,13 +130,13 @@ class AnyStore:
         store.replace(read_files([("flags.json", json.dumps(document).encode())]))
         store.close()
 
-    def put(self, kind: Kind, key: str | bytes, text: bytes) -> None:
+    def put(self, kind: Kind, key: str | bytes, text: bytes, *, version: int | None = None) -> None:
         """Write a row as some other program would, under the default prefix."""
         name = "features" if kind is Kind.FLAG else "segments"
         if self.url.startswith("sqlite:"):
             database = sqlite3.connect(self.url.removeprefix("sqlite:///"))
             with database:
-                row = (name, key, None, text)
+                row = (name, key, version, text)
                 insert = (
                     "INSERT OR REPLACE INTO items VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))"
                 )

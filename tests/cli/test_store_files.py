@@ -105,6 +105,17 @@ def test_tombstones_of_any_writer_survive_the_way_through_a_file(
     assert (items["gone"].version, items["gone"].deleted) == (7, True)
 
 
+def test_a_tombstone_that_only_its_row_knows_of_gets_a_text(
+    flagkeep: Flagkeep, store_url: str, tmp_path: Path
+) -> None:
+    store = AnyStore(store_url)
+    store.put(Kind.FLAG, "gone", b"null", version=7)  # as Java writes it to DynamoDB
+    file = tmp_path / "dump.json"
+    assert flagkeep("store", "dump", store_url, "--tombstones", "-o", file).code == 0
+    item = read_files([("dump.json", file.read_bytes())]).flags["gone"]
+    assert (item.version, item.deleted) == (7, True)
+
+
 def test_an_empty_environment_is_dumped_and_a_missing_one_is_not(
     flagkeep: Flagkeep, any_store: AnyStore
 ) -> None:
@@ -340,6 +351,13 @@ def test_clear_removes_exactly_four_keys_of_redis(flagkeep: Flagkeep, redis_url:
         ask_redis(redis_url, "SET", key, "1")
     assert flagkeep("store", "clear", redis_url, "--yes").code == 0
     assert set(ask_redis(redis_url, "KEYS", "*")) == foreign
+
+
+def test_bad_items_are_something_to_lose(flagkeep: Flagkeep, redis_url: str) -> None:
+    AnyStore(redis_url).put(Kind.FLAG, "half", b"{")
+    ended = flagkeep("store", "clear", redis_url)
+    assert ended.code == 2
+    assert "0 flags, 0 segments, 1 bad item in " in ended.err
 
 
 def test_clear_of_nothing_says_so(flagkeep: Flagkeep, redis_url: str) -> None:

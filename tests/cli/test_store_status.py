@@ -138,9 +138,16 @@ def test_a_record_that_cannot_be_true_is_no_traceback(flagkeep: Flagkeep, redis_
     store = AnyStore(redis_url).open()
     store.replace(ChangeSet(full=True))
     store.close()
-    record = {"writer": "\x1bw", "last_change": 1e300, "counts": {"flag": -3}, "digest": "??"}
+    record = {
+        "writer": "\x1bw",
+        "replacing": True,
+        "last_change": 1e300,
+        "counts": {"flag": -3},
+        "digest": "??",
+    }
     ask_redis(redis_url, "HSET", "launchdarkly:$flagkeep", "record", json.dumps(record))
     shown = flagkeep("store", "status", redis_url)
     assert shown.code == 0
     assert "at no time that there is" in shown.out
+    assert "a full set is being written" in shown.out
     assert "it counts -3 flags, there are 0" in shown.out

@@ -104,6 +104,8 @@ def test_version_and_help(flagkeep: Flagkeep) -> None:
     assert shown.code == 0
     assert "Exit codes:" in shown.out
     assert flagkeep().code == 2
+    shown = flagkeep("store")
+    assert (shown.code, "clear" in shown.out) == (2, True)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -77,9 +77,9 @@ class Snapshot(NamedTuple):
         return [one for one in self.items if one.ref.kind is kind and one.state in states]
 
     @property
-    def bad(self) -> list[StoredItem]:
-        """The items that cannot be used."""
-        return [one for one in self.items if one.bad is not None]
+    def bad(self) -> list[tuple[StoredItem, BadItem]]:
+        """The items that cannot be used, and why."""
+        return [(one, one.bad) for one in self.items if one.bad is not None]
 
     @property
     def is_blank(self) -> bool:

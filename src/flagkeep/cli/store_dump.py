@@ -75,7 +75,7 @@ def dump(
 
 def _dumped(snapshot: Snapshot, *, with_tombstones: bool) -> Dumped:
     texts: dict[Kind, dict[str, bytes]] = {kind: {} for kind in Kind}
-    bad = [one.bad for one in snapshot.items if one.bad is not None and not one.is_placeholder]
+    bad = [why for item, why in snapshot.bad if not item.is_placeholder]
     deleted = 0
     with progress("checking that a file can hold it", len(snapshot.items)) as advance:
         for item in snapshot.items:

@@ -1,6 +1,7 @@
 """`flagkeep store status`: whether a store works, and what is in it."""
 
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,7 +19,7 @@ from flagkeep.cli.store_table import table_of
 from flagkeep.cli.stores import OpenStore, open_store
 from flagkeep.cli.text import counted, printable
 from flagkeep.errors import StoreError
-from flagkeep.model.item import Kind
+from flagkeep.model.item import BadItem, Kind
 from flagkeep.storage.contents import WriterRecord
 
 _BIGGEST: Final = 5
@@ -40,7 +41,7 @@ def status(url: Url, *, connection: Connection, json: AsJson = False) -> None:
         emit_json(_as_object(opened, snapshot))
     else:
         emit(*_as_text(opened, snapshot))
-    if any(not one.is_placeholder for one in snapshot.bad):
+    if not all(item.is_placeholder for item, _ in snapshot.bad):
         raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -67,21 +68,19 @@ def _as_object(opened: OpenStore, snapshot: Snapshot) -> dict[str, Any]:
             {"kind": one.ref.kind, "key": one.ref.key, "bytes": one.size}
             for one in _biggest(snapshot)
         ],
-        "bad": [_bad_as_object(one) for one in snapshot.bad],
+        "bad": [_bad_as_object(item, bad) for item, bad in snapshot.bad],
         "record": _record_as_object(record) if record else None,
         "agrees": None if record is None else not differences,
         "differences": differences,
     }
 
 
-def _bad_as_object(item: StoredItem) -> dict[str, Any]:
-    if item.bad is None:
-        return {}
+def _bad_as_object(item: StoredItem, bad: BadItem) -> dict[str, Any]:
     return {
-        "kind": item.ref.kind,
-        "key": item.ref.key,
-        "path": item.bad.path,
-        "problem": item.bad.problem,
+        "kind": bad.kind,
+        "key": bad.key,
+        "path": bad.path,
+        "problem": bad.problem,
         "bytes": None if item.data is None else item.size,
         "harmless": item.is_placeholder,
     }
@@ -110,7 +109,7 @@ def _record_as_object(record: WriterRecord) -> dict[str, Any]:
 
 def _as_text(opened: OpenStore, snapshot: Snapshot) -> list[Table | Text]:
     flags, segments, tombstones = _amounts(snapshot)
-    bad = len(snapshot.bad)
+    bad = [why for _, why in snapshot.bad]
     rows = [
         ("Store", opened.name),
         ("Prefix", opened.prefix or "(none)"),
@@ -119,7 +118,7 @@ def _as_text(opened: OpenStore, snapshot: Snapshot) -> list[Table | Text]:
         ("Flags", str(flags)),
         ("Segments", str(segments)),
         ("Tombstones", str(tombstones)),
-        ("Bad items", f"{bad}, see below" if bad else "none"),
+        ("Bad items", f"{len(bad)}, see below" if bad else "none"),
         ("Size", _sizes(snapshot)),
         *_record_rows(snapshot),
     ]
@@ -128,7 +127,7 @@ def _as_text(opened: OpenStore, snapshot: Snapshot) -> list[Table | Text]:
     grid.add_column(overflow="fold")
     for name, value in rows:
         grid.add_row(name, Text(printable(value)))
-    return [grid, Text(), _bad_table(snapshot.bad)] if bad else [grid]
+    return [grid, Text(), _bad_table(bad)] if bad else [grid]
 
 
 def _initialized(snapshot: Snapshot) -> str:
@@ -170,10 +169,8 @@ def _counts(record: WriterRecord) -> str:
     return ", ".join(counted(record.counts.get(kind, 0), str(kind)) for kind in Kind)
 
 
-def _bad_table(bad: list[StoredItem]) -> Table:
-    rows = [
-        (str(one.ref.kind), one.ref.key, one.bad.path, one.bad.problem) for one in bad if one.bad
-    ]
+def _bad_table(bad: Iterable[BadItem]) -> Table:
+    rows = [(str(one.kind), one.key, one.path, one.problem) for one in bad]
     return table_of(("Kind", "Key", "Path", "Problem"), rows)
 
 
