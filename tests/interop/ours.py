@@ -78,8 +78,8 @@ def written_by_hand(place: Place, data: DataSet, _folder: Path) -> Iterator[None
     store = RedisStore(place.url, prefix=place.prefix)
     with Client(Config(source=source), store=store) as client:
         source.deliver(environment(*data.flags, segments=tuple(data.segments)))
-        for is_segment, item in data.changes:
-            source.deliver(_change(Kind.SEGMENT if is_segment else Kind.FLAG, item))
+        for change in data.changes:
+            source.deliver(as_change_set(*change))
         until(place.is_written)
         yield
         assert client.close().complete
@@ -100,19 +100,20 @@ def written_from_file(place: Place, data: DataSet, folder: Path) -> Iterator[Non
         assert client.close().complete
 
 
+def as_change_set(is_segment: bool, item: Json) -> ChangeSet:  # noqa: FBT001  it is `*change`
+    """Return one change as a source delivers it."""
+    kind, key = Kind.SEGMENT if is_segment else Kind.FLAG, item["key"]
+    if item["deleted"]:
+        return ChangeSet.partial({ItemRef(kind, key): tombstone(kind, key, item["version"])})
+    return ChangeSet.partial({ItemRef(kind, key): to_item(kind, key, encode_json(item))})
+
+
 def _write(file: Path, flags: Sequence[Json], segments: Sequence[Json]) -> None:
     by_key = {"flags": {one["key"]: one for one in flags}}
     by_key["segments"] = {one["key"]: one for one in segments}
     new = file.with_suffix(".new")
     new.write_text(json.dumps(by_key), encoding="utf-8")
     new.replace(file)
-
-
-def _change(kind: Kind, item: Json) -> ChangeSet:
-    key = item["key"]
-    if item["deleted"]:
-        return ChangeSet.partial({ItemRef(kind, key): tombstone(kind, key, item["version"])})
-    return ChangeSet.partial({ItemRef(kind, key): to_item(kind, key, encode_json(item))})
 
 
 def _seen(client: Client, data: DataSet) -> Seen:

@@ -28,6 +28,7 @@ NEWEST = {key: max(ours, THEIR_LAST) for key, ours in OUR_LAST.items()}
 
 @pytest.mark.parametrize("peer", [*PEERS, *OLDER], ids=lambda peer: peer.name)
 def test_the_newest_of_each_stays(peer: Peer, place: Place) -> None:
+    peer.command()  # installs what is missing, for which our thread would not wait
     theirs = [(False, flag(key, version=3 + 2 * n)) for n in range(ROUNDS) for key in KEYS]
     data = DataSet([flag(key, version=1) for key in KEYS], [], [*theirs, (False, flag(LAST))], [])
     with streaming(data) as stream, OurThread(place) as we, peer.writing(place, stream):
