@@ -128,6 +128,18 @@ class StoreUnavailable(StoreError):
     """The store cannot be used now; it may pass: locked, unreachable, full, read-only."""
 
 
+def as_store_error(error: Exception, store: str, operation: str) -> StoreError:
+    """Return what a store raised as what it should have raised.
+
+    A store of somebody else may raise anything; the text of that is not shown, as it may hold a
+    password.
+    """
+    if isinstance(error, StoreError):
+        return error
+    reason = f"it raised {type(error).__name__}, where a store raises StoreError"
+    return StoreUnavailable(store, operation, reason)
+
+
 class StoreMissing(StoreUnavailable):
     """There is no store yet: the file or table does not exist."""
 

@@ -23,7 +23,7 @@ from flagkeep._async.store_reader import AsyncStoreReader
 from flagkeep._async.store_writer import AsyncStoreWriter
 from flagkeep._async.work import AsyncWork
 from flagkeep._runtime import aio as runtime
-from flagkeep._runtime import process
+from flagkeep._runtime import fork, process
 from flagkeep.config import Config, StorePolicy
 from flagkeep.evaluation.catalog import Catalog
 from flagkeep.model.changeset import ChangeSet
@@ -150,13 +150,15 @@ class AsyncDataSystem:
                 return
             self._is_started = True
         self._work.start()
-        if self._work.is_pumped:
+        if fork.is_imminent():
+            fork.expect()
+        elif self._work.is_pumped:
             log.error("%s", _NO_THREADS)
         if self._cache is not None:
             self._cache.start()
         if self._reader is not None:
             self._reader.start()
-        if self._make_source is not None:
+        if self._make_source is not None and not fork.is_imminent():
             if self._source is None:
                 self._source = self._make_source()
             self._feed = runtime.spawn("flagkeep-feed", self._run_source)
@@ -187,7 +189,8 @@ class AsyncDataSystem:
         """Wait for data, at most `timeout` seconds; returns whether evaluations have any."""
         self.start()
         if self._make_source is not None:
-            await self.settled.wait(timeout)
+            if not fork.is_imminent():  # else nothing comes before the fork
+                await self.settled.wait(timeout)
         elif self._reader is not None:
             return await self._reader.wait_until_read(timeout)
         return self.is_ready
@@ -216,8 +219,24 @@ class AsyncDataSystem:
         if source is None:  # spawned for a source only
             return
         if self._reader is not None and not self._received:
-            await self._reader.read_what_is_there()  # it serves until the source delivers
+            await self._read_first(self._reader)
         await source.run(self)
+
+    async def _read_first(self, reader: AsyncStoreReader) -> None:
+        """Read the store, which serves until the source delivers and whose versions it goes on from.
+
+        A store that hangs may take its time, but not the source's.
+        """
+        was_read = runtime.Event()
+
+        async def read() -> None:
+            try:
+                await reader.read_what_is_there()
+            finally:
+                was_read.set()
+
+        self._work.soon(read)
+        await was_read.wait(self._policy.deadline)
 
     # --- what evaluations use ------------------------------------------------------------------
 
@@ -249,6 +268,11 @@ class AsyncDataSystem:
         if self._cache is None or self._answers_from_memory:
             return None
         return AsyncItemReading(self._cache)
+
+    async def store_changed(self, refs: tuple[ItemRef, ...] | None) -> None:
+        """Read again, on the caller's time, what somebody in this process has written."""
+        if self._reader is not None and self._reader.can_read:
+            await self._reader.changed(refs)
 
     async def look_for_data(self, timeout: float) -> None:
         """See whether the store has data by now, where nobody else would deliver any."""

@@ -65,6 +65,7 @@ class AsyncItemCache:
         self._freshness = Freshness(seconds)
         self._flights: dict[ItemRef, _Flight] = {}
         self._is_expiry_due = False
+        self._replaced_at = 0
         self.known = ItemCatalog()
         self.catalog = ItemCatalog()
 
@@ -121,10 +122,16 @@ class AsyncItemCache:
         if not self.caches:
             return
         items = {**dict(changes.items()), **kept}
+        fills = self._environment.fills
         with self._guard:
             if changes.full:
+                self._replaced_at = fills.begin()
                 for ref in self._freshness.drop(None):
                     self.catalog.drop(ref)
+            if not self._is_memory_ours:
+                for ref, item in items.items():
+                    self.known.put(ref, item)
+                fills.ended(items)
             self._keep_fresh(items)
             self._freshness.has_all = changes.full or self._freshness.has_all
 
@@ -201,7 +208,7 @@ class AsyncItemCache:
             else:
                 news[ref] = item
             found[ref] = item
-        if vanished and await self._reader.has_lost_data(deadline):
+        if vanished and await self._reader.check_what_vanished(deadline):
             found.update({ref: self._last(ref) for ref in vanished})
         if bad or news:
             self._environment.note_bad(bad, news.keys())
@@ -215,9 +222,12 @@ class AsyncItemCache:
         is_in_memory = self._is_memory_ours and environment.catalog.complete
         if news and is_in_memory:
             environment.take_some(ChangeSet.partial(news), began)
+            found.update({ref: environment.data.item(ref) for ref in news})
         if is_in_memory and not self.caches:
             return
         with self._guard:
+            if began < self._replaced_at:
+                return  # who knows what this read has seen of it
             if not is_in_memory:
                 self._remember(found, began)
             if self.caches:

@@ -61,7 +61,7 @@ class Bounded(Protocol[R_co]):
         ...
 
 
-async def within(seconds: float, store: str, read: Bounded[T]) -> T:
+async def within(seconds: float, store: str, operation: str, read: Bounded[T]) -> T:
     """Return what `read` returns, if it does so in time.
 
     Raises:
@@ -72,7 +72,7 @@ async def within(seconds: float, store: str, read: Bounded[T]) -> T:
             return await read(timeout=seconds)
     except TimeoutError:
         reason = f"no answer within {seconds:.3f} s"
-        raise StoreUnavailable(store, "read", reason) from None
+        raise StoreUnavailable(store, operation, reason) from None
 
 
 class Event:

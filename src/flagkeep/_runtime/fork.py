@@ -43,7 +43,7 @@ class _ProcessMark:
         return self._process == os.getpid()
 
     def __setitem__(self, place: int, value: int) -> None:
-        self._process = os.getpid()
+        self._process = os.getpid() if value else 0
 
 
 def _new_mark() -> Any:
@@ -69,6 +69,7 @@ importing = threading.RLock()
 _PATIENCE: Final = 5.0  # seconds
 
 _waited_for_imports = False
+_expecting = 0  # the process that uWSGI is about to fork
 _settling = threading.RLock()
 _is_settling = False
 
@@ -83,13 +84,32 @@ def watch(thing: object, rank: Rank) -> None:
     known[name] = ref(thing, lambda _: known.pop(name, None))
 
 
+def is_imminent() -> bool:
+    """Return whether C code is going to fork this process: uWSGI, while it loads the application.
+
+    It forks without the interpreter's lock. No thread may run then: what it holds, nobody gives
+    back in the child.
+    """
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if uwsgi is None or not hasattr(uwsgi, "worker_id"):
+        return False
+    return uwsgi.worker_id() == 0 and getattr(uwsgi, "mule_id", int)() == 0
+
+
+def expect() -> None:
+    """Take this process for a child to come: uWSGI's first worker may be this very process."""
+    global _expecting  # noqa: PLW0603  set before there are threads
+    _expecting = os.getpid()
+    MARK[0] = 0
+
+
 def settle() -> None:
     """Run the duties of a child once; does nothing in a process that is none.
 
     A duty may use what has got over the fork before it, which calls this again.
     """
     global _is_settling, importing  # noqa: PLW0603  read and written under the lock
-    if MARK[0]:
+    if MARK[0] or (_expecting == os.getpid() and is_imminent()):
         return
     with _settling:
         if MARK[0] or _is_settling:

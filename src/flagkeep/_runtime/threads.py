@@ -46,12 +46,13 @@ def can_spawn_in_hook() -> bool:
 
 
 def needs_pumping() -> bool:
-    """Return whether threads hardly ever run here, so that callers must do the background's work.
+    """Return whether callers must do the background's work, as no thread can.
 
     A worker of uWSGI before 2.0.27 holds the interpreter's lock between requests unless it is told
-    not to.
+    not to. And where C code is about to fork there must be no threads: the child would wait for
+    ever for what one of them holds.
     """
-    return getattr(sys.modules.get("uwsgi"), "has_threads", 1) == 0
+    return getattr(sys.modules.get("uwsgi"), "has_threads", 1) == 0 or fork.is_imminent()
 
 
 class Bounded(Protocol[R_co]):
@@ -62,7 +63,7 @@ class Bounded(Protocol[R_co]):
         ...
 
 
-def within(seconds: float, store: str, read: Bounded[T]) -> T:  # noqa: ARG001
+def within(seconds: float, store: str, operation: str, read: Bounded[T]) -> T:  # noqa: ARG001
     """Return what `read` returns; the driver bounds it."""
     return read(timeout=seconds)
 

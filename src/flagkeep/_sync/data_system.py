@@ -23,7 +23,7 @@ from flagkeep._sync.store_reader import StoreReader
 from flagkeep._sync.store_writer import StoreWriter
 from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
-from flagkeep._runtime import process
+from flagkeep._runtime import fork, process
 from flagkeep.config import Config, StorePolicy
 from flagkeep.evaluation.catalog import Catalog
 from flagkeep.model.changeset import ChangeSet
@@ -150,13 +150,15 @@ class DataSystem:
                 return
             self._is_started = True
         self._work.start()
-        if self._work.is_pumped:
+        if fork.is_imminent():
+            fork.expect()
+        elif self._work.is_pumped:
             log.error("%s", _NO_THREADS)
         if self._cache is not None:
             self._cache.start()
         if self._reader is not None:
             self._reader.start()
-        if self._make_source is not None:
+        if self._make_source is not None and not fork.is_imminent():
             if self._source is None:
                 self._source = self._make_source()
             self._feed = runtime.spawn("flagkeep-feed", self._run_source)
@@ -187,7 +189,8 @@ class DataSystem:
         """Wait for data, at most `timeout` seconds; returns whether evaluations have any."""
         self.start()
         if self._make_source is not None:
-            self.settled.wait(timeout)
+            if not fork.is_imminent():  # else nothing comes before the fork
+                self.settled.wait(timeout)
         elif self._reader is not None:
             return self._reader.wait_until_read(timeout)
         return self.is_ready
@@ -216,8 +219,24 @@ class DataSystem:
         if source is None:  # spawned for a source only
             return
         if self._reader is not None and not self._received:
-            self._reader.read_what_is_there()  # it serves until the source delivers
+            self._read_first(self._reader)
         source.run(self)
+
+    def _read_first(self, reader: StoreReader) -> None:
+        """Read the store, which serves until the source delivers and whose versions it goes on from.
+
+        A store that hangs may take its time, but not the source's.
+        """
+        was_read = runtime.Event()
+
+        def read() -> None:
+            try:
+                reader.read_what_is_there()
+            finally:
+                was_read.set()
+
+        self._work.soon(read)
+        was_read.wait(self._policy.deadline)
 
     # --- what evaluations use ------------------------------------------------------------------
 
@@ -249,6 +268,11 @@ class DataSystem:
         if self._cache is None or self._answers_from_memory:
             return None
         return ItemReading(self._cache)
+
+    def store_changed(self, refs: tuple[ItemRef, ...] | None) -> None:
+        """Read again, on the caller's time, what somebody in this process has written."""
+        if self._reader is not None and self._reader.can_read:
+            self._reader.changed(refs)
 
     def look_for_data(self, timeout: float) -> None:
         """See whether the store has data by now, where nobody else would deliver any."""

@@ -26,6 +26,7 @@ class Environment:
         catalog: the same, ready for evaluation; complete once a full set was taken.
         fills: which of several reads of a store counts.
         rollbacks: what a store has in older versions than it had.
+        is_of_source: whether a source has said what is true, so that a store no longer does.
 
     Args:
         swapped: told of each new state: before, after, and the items that differ.
@@ -39,20 +40,25 @@ class Environment:
         self.catalog = Catalog({}, {}, complete=not fetches)
         self.fills = Fills()
         self.rollbacks = Rollbacks()
+        self.is_of_source = False
 
     def replace(self, changes: ChangeSet) -> DataSet:
         """Take a full set of a source as the whole truth; returns the state after it."""
         with self._guard:
+            self.is_of_source = True
             return self._swap(replaced(self.data, changes))
 
     def update(self, changes: ChangeSet) -> DataSet:
         """Take what is newer of a partial set of a source; returns the state after it."""
         with self._guard:
+            self.is_of_source = True
             return self._swap(updated(self.data, changes, newer_wins=True))
 
     def take_all(self, read: ChangeSet, began: int) -> None:
         """Take everything that a store has, by a read that began at that tick of `fills`."""
         with self._guard:
+            if self.is_of_source:
+                return
             kept = {}
             for ref in self.fills.overlapping(began):
                 known = self.data.item(ref)
@@ -67,6 +73,8 @@ class Environment:
     def take_some(self, read: ChangeSet, began: int) -> None:
         """Take what a store has of single items; lower versions are the truth, too."""
         with self._guard:
+            if self.is_of_source:
+                return
             wanted = {
                 ref: item
                 for ref, item in read.items()

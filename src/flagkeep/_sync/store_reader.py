@@ -19,7 +19,13 @@ from flagkeep._sync.store_health import StoreHealth
 from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
 from flagkeep.config import CachePolicy, StorePolicy
-from flagkeep.errors import StoreClosed, StoreError, StoreMissing, StoreUnavailable
+from flagkeep.errors import (
+    StoreClosed,
+    StoreError,
+    StoreMissing,
+    StoreUnavailable,
+    as_store_error,
+)
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.availability import HEARTBEAT, RETRY_AFTER
@@ -61,7 +67,7 @@ class StoreReader:
         needs_marker: bool,
         follows: bool,
     ) -> None:
-        self.name = store.name
+        self.name = getattr(store, "label", store.name)
         self._store = store
         self._environment = environment
         self._health = health
@@ -139,25 +145,29 @@ class StoreReader:
             reason = f"the evaluation's {self._policy.deadline} s are over"
             raise StoreUnavailable(self.name, "get_many", reason)
         try:
-            found = runtime.within(left, self.name, partial(self._store.get_many, refs))
+            read = partial(self._store.get_many, refs)
+            found = runtime.within(left, self.name, "get_many", read)
         except StoreClosed:
             raise
-        except StoreError as exc:
-            self._failed(exc)
-            raise
+        except Exception as exc:
+            error = as_store_error(exc, self.name, "get_many")
+            self._failed(error)
+            raise error from exc
         self._health.succeeded()
         self.hurry()
         return found
 
-    def has_lost_data(self, deadline: float) -> bool:
-        """Return whether items that are gone were lost with others, and are to be served."""
+    def check_what_vanished(self, deadline: float) -> bool:
+        """Find out whether items that are gone were lost with others; returns if memory knows.
+
+        What the source says is the truth, whatever the store has. Without a source memory knows
+        after another read of everything, unless lost data is to be forgotten.
+        """
         if not self._policy.keep_when_wiped:
             return False
-        if not self._follows:  # what the source says is the truth, whatever the store has
-            return True
-        if not self._health.is_wiped:
+        if self._follows and not self._health.is_wiped:
             self.refresh(max(0.001, deadline - runtime.monotonic()))
-        return self._health.is_wiped
+        return True
 
     def look(self, timeout: float) -> None:
         """See whether there is data by now; at most every half second."""
@@ -174,11 +184,12 @@ class StoreReader:
             if timeout is None:
                 contents = self._store.get_all()
             else:
-                contents = runtime.within(timeout, self.name, self._store.get_all)
+                read = self._store.get_all
+                contents = runtime.within(timeout, self.name, "get_all", read)
         except StoreClosed:
             return False
-        except StoreError as exc:
-            self._failed(exc)
+        except Exception as exc:  # noqa: BLE001  a store may be somebody else's
+            self._failed(as_store_error(exc, self.name, "get_all"))
             return False
         self._health.succeeded()
         if self._policy.keep_when_wiped and self._is_wiped(contents):
@@ -190,14 +201,14 @@ class StoreReader:
     def read_what_is_there(self) -> None:
         """Read everything once, before a source delivers; no store yet is no failure."""
         try:
-            if self._store.is_initialized():
+            if self._store.is_initialized(timeout=self._patience):
                 self.saw_marker()
                 if self._policy.prefetch:
                     self.refresh()
         except StoreMissing:
             log.debug("%s is not there yet; the first write makes it", self.name)
-        except StoreError as exc:
-            self._failed(exc)
+        except Exception as exc:  # noqa: BLE001
+            self._failed(as_store_error(exc, self.name, "is_initialized"))
 
     def saw_marker(self) -> None:
         """Take note that a full set is in the store."""
@@ -218,7 +229,11 @@ class StoreReader:
             self.refresh()
             return
         began = self._environment.fills.begin()
-        found = self._store.get_many(refs, timeout=self._patience)
+        try:
+            found = self._store.get_many(refs, timeout=self._patience)
+        except Exception as exc:  # noqa: BLE001
+            self._failed(as_store_error(exc, self.name, "get_many"))
+            return
         if len(found) < len(refs):  # a full replace dropped some: what else did it do?
             self.refresh()
             return
@@ -252,10 +267,10 @@ class StoreReader:
             self.refresh()
 
     def _refresh_by_age(self) -> None:
+        self._work.later(self._refresh_interval, self._refresh_by_age)
         is_wanted = self.is_listened() if self._cache.is_off else self._prefetches
         if is_wanted and self._health.can_read:
             self.changed(None)
-        self._work.later(self._refresh_interval, self._refresh_by_age)
 
     def _poll(self) -> None:
         interval = self._store.poll_interval or SLOWEST_POLL
@@ -268,8 +283,10 @@ class StoreReader:
                 elif self.complete.is_set():
                     self._quiet_polls += 1
                     self._health.succeeded()  # nothing new is news too: memory is current
-            except StoreError as exc:
-                self._failed(exc)
+            except StoreClosed:
+                return
+            except Exception as exc:  # noqa: BLE001
+                self._failed(as_store_error(exc, self.name, "poll_changes"))
         if self._quiet_polls > QUIET_POLLS:
             interval = max(interval, SLOWEST_POLL)
         self._work.later(interval, self._poll)
@@ -309,9 +326,9 @@ class StoreReader:
             has_marker = self._store.is_initialized(timeout=timeout or self._patience)
         except StoreClosed:
             return False
-        except StoreError as exc:
+        except Exception as exc:  # noqa: BLE001
             if self._follows or not isinstance(exc, StoreMissing):
-                self._failed(exc)
+                self._failed(as_store_error(exc, self.name, "is_initialized"))
                 return False
             has_marker = False  # the first write makes it
         if has_marker:
@@ -362,6 +379,6 @@ class StoreReader:
             return False
         try:
             record = self._store.read_record()
-        except StoreError:
+        except Exception:  # noqa: BLE001
             record = None
         return record is None or any(record.counts.get(kind, 0) for kind in emptied)

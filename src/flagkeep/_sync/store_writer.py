@@ -15,7 +15,7 @@ from flagkeep._sync.store_health import StoreHealth
 from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime import process
-from flagkeep.errors import StoreError
+from flagkeep.errors import as_store_error
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage.availability import RETRY_AFTER
@@ -76,8 +76,9 @@ class StoreWriter:
                     self._store.replace(changes, self._record)
                 else:
                     kept = self._store.upsert(changes)
-            except StoreError as exc:
-                self._health.failed(exc, writing=True)
+            except Exception as exc:  # noqa: BLE001  a store may be somebody else's
+                error = as_store_error(exc, self._store.name, "replace")
+                self._health.failed(error, writing=True)
                 self.failed(changes)
                 self._health.note_stale(is_stale=True)
                 self._start_over()

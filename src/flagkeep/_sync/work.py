@@ -78,6 +78,9 @@ class Work:
 
     def notify(self, job: runtime.Job) -> None:
         """Run `job`, which calls foreign code, beside the queue; in order of the calls."""
+        if self.is_pumped:
+            self.soon(job)
+            return
         with self._notice_guard:
             self._notices.append(job)
             if self._is_noticing:

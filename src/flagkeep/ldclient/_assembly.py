@@ -50,13 +50,7 @@ class _CoreClient(Client):
 
     def store_changed(self, refs: tuple[ItemRef, ...] | None) -> None:
         """Read again, on the caller's time, what somebody has written to the store."""
-        reader = self._data._reader
-        if reader is None or not reader.can_read:
-            return
-        try:
-            reader.changed(refs)
-        except StoreError:
-            reader.changed(None)  # takes note of the failure if it lasts
+        self._data.store_changed(refs)
 
     def _announce_no_upstream(self) -> None:
         """Say nothing: `_unbuilt.announce` does, in the words of this configuration."""
