@@ -61,6 +61,7 @@ class SQLiteSession:
 
     def __init__(self, path: str | os.PathLike[str], *, prefix: str, busy_timeout: float) -> None:
         self._file = SQLiteFile(path)
+        self.label = self._file.label
         self._names = layout.Names(prefix)
         self._timeout = busy_timeout
         self._lock = threading.Lock()

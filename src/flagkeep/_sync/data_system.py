@@ -89,6 +89,8 @@ class DataSystem:
             self._use_store(store)
 
     def _use_store(self, store: FeatureStore) -> None:
+        if hasattr(store, "after_fork"):
+            fork.watch(store, fork.Rank.STORE)
         push = self._policy.push and store.poll_interval is not None and self._source is None
         self.health = StoreHealth(
             store.name, self._work, push=push, changed=self._refresh_short_way
@@ -223,7 +225,7 @@ class DataSystem:
         source.run(self)
 
     def _read_first(self, reader: StoreReader) -> None:
-        """Read the store, which serves until the source delivers and whose versions it goes on from.
+        """Read the store: it serves until the source delivers, and its versions are gone on from.
 
         A store that hangs may take its time, but not the source's.
         """

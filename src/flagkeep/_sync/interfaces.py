@@ -20,6 +20,9 @@ class FeatureStore(Protocol):
         name: what messages and status call it, such as `sqlite`.
         poll_interval: seconds between calls of `poll_changes` that are worth their cost; None if
             the store cannot tell of changes.
+
+    A store may also have `label`, what messages call this very one, such as its address without
+    a password; and `after_fork`, called in a child whose parent used it.
     """
 
     name: str

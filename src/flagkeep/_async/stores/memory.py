@@ -96,6 +96,12 @@ class AsyncMemoryStore:
         self._opened("read_record")
         return self._record
 
+    async def clear(self) -> None:
+        """Remove everything; for tools and tests."""
+        with self._guard:
+            self._opened("clear")
+            self._contents, self._record = _EMPTY, None
+
     async def aclose(self) -> None:
         """Forget everything; a second call does nothing."""
         with self._guard:

@@ -44,6 +44,7 @@ class AsyncSQLiteStore:
         if not _is_text(prefix):
             raise ConfigError(f"prefix must be text without lone surrogates, not {prefix!r}")
         self._session = SQLiteSession(path, prefix=prefix, busy_timeout=busy_timeout)
+        self.label = self._session.label
         self._worker = runtime.Worker("flagkeep-sqlite")
         self._is_closed = False
 
