@@ -10,7 +10,7 @@ from flagkeep import stores
 from flagkeep._sync.client import Client
 from flagkeep._sync.interfaces import FeatureStore
 from flagkeep._runtime import threads as runtime
-from flagkeep.config import Config, FileSource, StorePolicy
+from flagkeep.config import FileSource
 from flagkeep.model.status import StoreStatus
 from tests._sync.waiting import PATIENCE, pause, until, until_value
 from tests.outages.environment import USER, all_values, value
@@ -24,6 +24,7 @@ from tests.outages.matrix import (
     cold_cells,
     cold_writer_cells,
     crowd_cells,
+    item_cells,
 )
 from tests.outages.place import Place
 from tests.outages.redis_place import RedisPlace
@@ -45,9 +46,7 @@ def store_of(place: Place, cell: Cell) -> FeatureStore:
 
 def client_of(place: Place, cell: Cell, **config: Any) -> Client:
     """Return the client under test."""
-    policy = StorePolicy(deadline=cell.fault.deadline)
-    settings = Config(cache=cell.cache_policy, store_policy=policy, **config)
-    return Client(settings, store=store_of(place, cell))
+    return Client(cell.config(**config), store=store_of(place, cell))
 
 
 def state(client: Client) -> StoreStatus:
@@ -122,7 +121,7 @@ def check_lines(caplog: pytest.LogCaptureFixture, fault: Fault, *, expected: boo
     assert "sesame" not in caplog.text
 
 
-@pytest.mark.parametrize("cell", cells(Mode.DAEMON))
+@pytest.mark.parametrize("cell", [*cells(Mode.DAEMON), *item_cells()])
 def test_a_reader(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "flagkeep")
     fault = cell.fault
@@ -171,7 +170,7 @@ def comes_back(client: Client, cell: Cell, place: Place) -> None:
     until(lambda: state(client).available)
     assert state(client).reason == ""
     assert state(client).wiped == (back is Back.EMPTY)
-    if place.pushes or cell.cache != "forever" or back is Back.EMPTY:
+    if place.pushes or cell.rereads or back is Back.EMPTY:
         place.write(3)
         until_value(client, "main", USER, value(3))
         ask(client, all_values(3), within=PATIENCE)

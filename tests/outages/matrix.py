@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from flagkeep.config import CachePolicy
+from flagkeep.config import CachePolicy, Config, StorePolicy
 from tests.outages import redis_place as redis
 from tests.outages import sqlite_place as sqlite
 from tests.outages.place import Place
@@ -37,11 +37,13 @@ class Back(StrEnum):
     OLD = "old"
 
 
-CACHES: Final[Mapping[str, CachePolicy]] = {
+CACHES: Final = {
     "off": CachePolicy.off(),
     "ttl": CachePolicy(0.2),
     "forever": CachePolicy.forever(),
 }
+# For readers that hold single items, read when they are asked for, instead of everything.
+ITEM_CACHES: Final = {f"items-{name}": CACHES[name] for name in ("ttl", "forever")}
 
 
 @dataclass(frozen=True)
@@ -228,10 +230,16 @@ class Cell:
     fault: Fault
     cache: str
 
+    def config(self, **more: Any) -> Config:
+        """Return the settings of the client."""
+        policy = StorePolicy(deadline=self.fault.deadline, prefetch=self.cache in CACHES)
+        cache = (CACHES | ITEM_CACHES)[self.cache]
+        return Config(cache=cache, store_policy=policy, **more)
+
     @property
-    def cache_policy(self) -> CachePolicy:
-        """The cache of the client."""
-        return CACHES[self.cache]
+    def rereads(self) -> bool:
+        """Whether time alone makes a reader look at the store again."""
+        return not self.cache.endswith("forever")
 
 
 def cells(mode: Mode) -> list[Any]:
@@ -241,6 +249,16 @@ def cells(mode: Mode) -> list[Any]:
         for fault in FAULTS
         for cache in CACHES
         if not fault.only or (mode, cache) in fault.only
+    ]
+
+
+def item_cells() -> list[Any]:
+    """Return the cells of readers that hold single items."""
+    return [
+        _param(fault, cache, is_quick=fault.cold and fault.deadline < 1 and cache == "items-ttl")
+        for fault in FAULTS
+        for cache in ITEM_CACHES
+        if not fault.only
     ]
 
 
