@@ -16,14 +16,14 @@ ZERO_WEIGHT: Final = (
     "who lacks the kind of a rollout is in bucket 0, and the first variation with a weight above 0"
     " is theirs, as in Go; here it is the first"
 )
-OBJECTS: Final = "objects of equal content are equal, as in Go and Python; here none is"
+OBJECTS: Final = "objects of equal content are equal, as in Python; here none is"
 PREREQUISITE: Final = (
-    "a prerequisite whose variation does not exist fails, as in Go; here it makes the flag that"
-    " needs it malformed"
+    "a prerequisite whose variation does not exist fails, as in Python and Java; here it makes the"
+    " flag that needs it malformed"
 )
 REFERENCE: Final = (
-    "an invalid attribute is malformed whoever is asked, as in Go; here only for a context that"
-    " has the kind"
+    "an invalid attribute is malformed whoever is asked, as in Node and Java; here only for a"
+    " context that has the kind"
 )
 BIG_SEGMENT: Final = (
     "a Big Segment that was never made is reported whoever is asked, as the contract harness wants"
