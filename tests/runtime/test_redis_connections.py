@@ -20,6 +20,7 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind
 from flagkeep.stores import AsyncRedisStore, RedisStore
 from tests._async.store_suite import flags
+from tests._async.waiting import until
 from tests.servers.redis import RedisServer
 
 pytestmark = pytest.mark.extras
@@ -153,8 +154,8 @@ def test_two_event_loops_at_a_time_do_not_meet(server: RedisServer) -> None:
         together.wait(10)
         if ref is A:
             await store.aclose()
-        else:
-            await asyncio.sleep(0.05)
+        together.wait(10)
+        await until(lambda: clients(server, "two") == 0)
 
     threads = [threading.Thread(target=asyncio.run, args=(ask(ref),)) for ref in (A, B)]
     for thread in threads:

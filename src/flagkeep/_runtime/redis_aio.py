@@ -105,6 +105,13 @@ class Line:
         """Close it, without waiting for the other end."""
         await self.connection.disconnect(nowait=True)
 
+    def close_soon(self) -> None:
+        """Close it, as soon as the loop comes to it."""
+        connection = self.connection
+        writer, connection._writer, connection._reader = connection._writer, None, None
+        if writer is not None:
+            writer.close()
+
     async def finish(self) -> None:
         """Close it, and wait a moment until that is done."""
         writer = self.connection._writer
@@ -229,7 +236,7 @@ class _OwnPool:
         while self._free:
             line = self._free.pop()
             self._lines.discard(line)
-            line.connection._close()
+            line.close_soon()
 
     def forget(self) -> None:
         """Close all, where the loop is closed."""

@@ -109,10 +109,25 @@ def translated(exc: BaseException, store: str, operation: str, *, timeout: float
     if "max number of clients" in text:
         reason = "the server has too many clients (maxclients)"
     elif "onnecting to" in text or isinstance(exc, OSError):
-        reason = f"{text}: is the server running, and the address right?"
+        reason = _why_not_connected(exc)
     else:
         reason = f"the connection was lost ({text})"
     return StoreUnavailable(store, operation, reason)
+
+
+def _why_not_connected(exc: BaseException) -> str:
+    """Return what the system said; the driver's own words differ between its releases."""
+    cause: BaseException | None = exc
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return f"cannot connect ({exc})"
+    text = getattr(cause, "verify_message", None) or cause.strerror or str(cause) or "reset"
+    if type(cause).__name__.startswith("SSL"):
+        return (
+            f"cannot connect with TLS ({text}): check the certificates, and that both sides use it"
+        )
+    return f"cannot connect ({text}): is the server running, and the address right?"
 
 
 def refusal(exc: BaseException, store: str, operation: str, command: Command = ()) -> StoreError:
