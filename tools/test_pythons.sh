@@ -1,6 +1,6 @@
 #!/bin/sh
-# Test the wheel alone, without extras: on every supported Python that is here besides the one of
-# .venv, and on the oldest with the lowest dependencies that pyproject.toml allows.
+# Test the wheel with Redis' driver and no other extra: on every supported Python that is here
+# besides the one of .venv, and on the oldest with the lowest dependencies that pyproject.toml allows.
 # Environments are kept in .venvs/. Arguments go to pytest.
 set -eu
 
@@ -17,7 +17,7 @@ make_environment() { # NAME PYTHON
     ".venvs/$1/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'
 }
 
-# The tests of what needs an extra are left out: a folder whose imports need it, and a marker.
+# The tests of what needs another extra are left out: a folder whose imports need it, and a marker.
 test_in() { # NAME, then arguments for pytest
     environment=.venvs/$1/bin/python
     shift
@@ -31,12 +31,14 @@ lowest_dependencies() {
     .venv/bin/python -c '
 import re, tomllib
 with open("pyproject.toml", "rb") as file:
-    wanted = tomllib.load(file)["project"]["dependencies"]
+    project = tomllib.load(file)["project"]
+wanted = project["dependencies"] + project["optional-dependencies"]["redis"]
 print(" ".join(re.sub(">=", "==", each) for each in wanted))
 '
 }
 
 sh tools/build_wheel.sh
+wheel=$(echo dist/*.whl)
 ours=$(.venv/bin/python -c 'import sys; print(sys.version_info[1])')
 failed=
 tested=
@@ -51,11 +53,11 @@ while read -r minor python <&3; do
     tested="$tested $minor"
     oldest=$minor oldest_path=$python
     [ "$minor" = "$ours" ] && continue
-    say "Python 3.$minor ($python), no extras"
+    say "Python 3.$minor ($python), Redis only"
     make_environment "3.$minor" "$python"
-    if ! ".venvs/3.$minor/bin/python" -m pip install --quiet --force-reinstall --no-deps dist/*.whl ||
+    if ! ".venvs/3.$minor/bin/python" -m pip install --quiet --force-reinstall --no-deps "$wheel" ||
         ! ".venvs/3.$minor/bin/python" -m pip install --quiet --only-binary=google-re2,msgspec \
-            dist/*.whl --group test; then
+            "$wheel[redis]" --group test; then
         say "Python 3.$minor is left out: the dependencies have no wheels for it"
         continue
     fi
@@ -65,10 +67,10 @@ done 3<"$found"
 if [ -n "$oldest" ]; then
     say "Python 3.$oldest, lowest dependencies: $(lowest_dependencies)"
     make_environment lowest "$oldest_path"
-    .venvs/lowest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+    .venvs/lowest/bin/python -m pip install --quiet --force-reinstall --no-deps "$wheel"
     # shellcheck disable=SC2046  # one requirement per word
     .venvs/lowest/bin/python -m pip install --quiet --only-binary=google-re2,msgspec \
-        dist/*.whl --group test $(lowest_dependencies)
+        "$wheel[redis]" --group test $(lowest_dependencies)
     test_in lowest "$@" || failed="$failed lowest"
 fi
 

@@ -43,7 +43,6 @@ async def test_sqlite(name: str, tmp_path: Path) -> None:
     await CHECKS[NAMES.index(name)](in_sqlite(tmp_path))
 
 
-@pytest.mark.extras
 @pytest.mark.parametrize("name", NAMES)
 async def test_redis(name: str, redis_url: str) -> None:
     stores = Backend(lambda prefix: AsyncRedisStore(redis_url, prefix=prefix))
@@ -117,7 +116,7 @@ class Merges(AsyncMemoryStore):
 class Forgets(AsyncMemoryStore):
     """Takes a tombstone for nothing at all."""
 
-    async def get_all(self, *, timeout: float | None = None) -> StoreContents:
+    async def get_all(self, *, timeout: float | None = None) -> StoreContents:  # noqa: ARG002
         contents = await super().get_all()
         live = {key: item for key, item in contents.flags.items() if not item.deleted}
         return StoreContents(contents.initialized, live, contents.segments)
@@ -134,7 +133,7 @@ class Silent(AsyncMemoryStore):
 class AlwaysMarked(AsyncMemoryStore):
     """Believes to be initialized from the start."""
 
-    async def is_initialized(self, *, timeout: float | None = None) -> bool:
+    async def is_initialized(self, *, timeout: float | None = None) -> bool:  # noqa: ARG002
         return True
 
 
@@ -157,7 +156,7 @@ class Rewrites(AsyncMemoryStore):
     async def get_many(
         self, wanted: Iterable[ItemRef], *, timeout: float | None = None
     ) -> dict[ItemRef, SerializedItem]:
-        found = await super().get_many(wanted)
+        found = await super().get_many(wanted, timeout=timeout)
         return {
             ref: SerializedItem(item.version, item.deleted, item.data.strip())
             for ref, item in found.items()
@@ -192,6 +191,10 @@ async def test_the_suite_catches_a_store_without_prefixes() -> None:
         await check(Backend(lambda prefix: one))  # noqa: ARG005  that is what is wrong with it
 
 
-def test_both_stores_are_feature_stores(tmp_path: Path) -> None:
-    stores: list[AsyncFeatureStore] = [AsyncMemoryStore(), AsyncSQLiteStore(tmp_path / "f.db")]
-    assert [store.name for store in stores] == ["memory", "sqlite"]
+def test_all_stores_are_feature_stores(tmp_path: Path) -> None:
+    stores: list[AsyncFeatureStore] = [
+        AsyncMemoryStore(),
+        AsyncSQLiteStore(tmp_path / "f.db"),
+        AsyncRedisStore(),
+    ]
+    assert [store.name for store in stores] == ["memory", "sqlite", "redis"]

@@ -32,7 +32,6 @@ async def test_sqlite_is_cleared_of_one_prefix_and_readers_learn_of_it(tmp_path:
         await one.aclose()
 
 
-@pytest.mark.extras
 async def test_redis_is_cleared_of_one_prefix_and_of_nothing_else(
     redis_server: RedisServer,
 ) -> None:
@@ -54,7 +53,6 @@ async def test_redis_is_cleared_of_one_prefix_and_of_nothing_else(
         await one.aclose()
 
 
-@pytest.mark.extras
 async def test_redis_is_cleared_of_what_is_no_hash(redis_server: RedisServer) -> None:
     redis_server.cli("FLUSHDB")
     redis_server.cli("SET", "a:features", "not a hash")

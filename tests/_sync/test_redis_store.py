@@ -20,8 +20,6 @@ from tests._sync.store_suite import flag, flags, full, part, refs
 from tests.servers.proxy import FaultProxy
 from tests.servers.redis import RedisServer
 
-pytestmark = pytest.mark.extras
-
 ME = WriterRecord(writer="me")
 SECRET = "hunter2-%3A/secret"
 

@@ -43,7 +43,6 @@ def test_sqlite(name: str, tmp_path: Path) -> None:
     CHECKS[NAMES.index(name)](in_sqlite(tmp_path))
 
 
-@pytest.mark.extras
 @pytest.mark.parametrize("name", NAMES)
 def test_redis(name: str, redis_url: str) -> None:
     stores = Backend(lambda prefix: RedisStore(redis_url, prefix=prefix))
@@ -117,7 +116,7 @@ class Merges(MemoryStore):
 class Forgets(MemoryStore):
     """Takes a tombstone for nothing at all."""
 
-    def get_all(self, *, timeout: float | None = None) -> StoreContents:
+    def get_all(self, *, timeout: float | None = None) -> StoreContents:  # noqa: ARG002
         contents = super().get_all()
         live = {key: item for key, item in contents.flags.items() if not item.deleted}
         return StoreContents(contents.initialized, live, contents.segments)
@@ -134,7 +133,7 @@ class Silent(MemoryStore):
 class AlwaysMarked(MemoryStore):
     """Believes to be initialized from the start."""
 
-    def is_initialized(self, *, timeout: float | None = None) -> bool:
+    def is_initialized(self, *, timeout: float | None = None) -> bool:  # noqa: ARG002
         return True
 
 
@@ -157,7 +156,7 @@ class Rewrites(MemoryStore):
     def get_many(
         self, wanted: Iterable[ItemRef], *, timeout: float | None = None
     ) -> dict[ItemRef, SerializedItem]:
-        found = super().get_many(wanted)
+        found = super().get_many(wanted, timeout=timeout)
         return {
             ref: SerializedItem(item.version, item.deleted, item.data.strip())
             for ref, item in found.items()
@@ -192,6 +191,10 @@ def test_the_suite_catches_a_store_without_prefixes() -> None:
         check(Backend(lambda prefix: one))  # noqa: ARG005  that is what is wrong with it
 
 
-def test_both_stores_are_feature_stores(tmp_path: Path) -> None:
-    stores: list[FeatureStore] = [MemoryStore(), SQLiteStore(tmp_path / "f.db")]
-    assert [store.name for store in stores] == ["memory", "sqlite"]
+def test_all_stores_are_feature_stores(tmp_path: Path) -> None:
+    stores: list[FeatureStore] = [
+        MemoryStore(),
+        SQLiteStore(tmp_path / "f.db"),
+        RedisStore(),
+    ]
+    assert [store.name for store in stores] == ["memory", "sqlite", "redis"]

@@ -127,7 +127,6 @@ def run(program: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.extras
 def test_the_driver_is_imported_when_a_store_is_made() -> None:
     seen = run(
         "import sys; from flagkeep.stores import RedisStore; print('redis' in sys.modules);"

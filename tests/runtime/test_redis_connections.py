@@ -23,8 +23,6 @@ from tests._async.store_suite import flags
 from tests._async.waiting import until
 from tests.servers.redis import RedisServer
 
-pytestmark = pytest.mark.extras
-
 A, B = ItemRef(Kind.FLAG, "a"), ItemRef(Kind.FLAG, "b")
 DATA = ChangeSet(full=True, flags=flags(a=1, b=2))
 
