@@ -1,5 +1,6 @@
 """The documentation is complete where that can be said, and what it shows runs."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -11,14 +12,20 @@ import pytest
 
 import flagkeep
 from flagkeep import CachePolicy, ClientStatus, Config, FileSource, SourceStatus, StorePolicy
+from flagkeep._runtime.redis_errors import refusal
+from flagkeep.config import RedisTLS
 from flagkeep.errors import ConfigError
 from flagkeep.model.detail import ErrorKind, ReasonKind
 from flagkeep.model.status import StoreStatus
+from flagkeep.stores import RedisStore, SQLiteStore
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 PAGES_WITH_CODE = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
+REDIS_URL = "redis://localhost:6379/0"  # in examples; the test puts its own server's there
+PAGES_WITH_REDIS = [page for page in PAGES_WITH_CODE if REDIS_URL in page.read_text("utf-8")]
+PAGES_WITHOUT = [page for page in PAGES_WITH_CODE if page not in PAGES_WITH_REDIS]
 LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 
 
@@ -33,7 +40,10 @@ def headings(name: str) -> list[str]:
 @pytest.mark.parametrize(
     "setting",
     [
-        *(name for kind in (Config, CachePolicy, StorePolicy) for name in kind.__struct_fields__),
+        *Config.__struct_fields__,
+        *CachePolicy.__struct_fields__,
+        *StorePolicy.__struct_fields__,
+        *RedisTLS.__struct_fields__,
         *FileSource.__slots__,
     ],
 )
@@ -52,6 +62,21 @@ def test_every_environment_variable_has_a_heading_and_is_read(setting: str) -> N
 def test_every_variable_in_the_documentation_exists() -> None:
     named = set(re.findall(r"FLAGKEEP_[A-Z_]*[A-Z]", text_of("configuration.md")))
     assert named == {f"FLAGKEEP_{field.upper()}" for field in StorePolicy.__struct_fields__}
+
+
+@pytest.mark.parametrize("store", [SQLiteStore, RedisStore])
+def test_every_argument_of_a_store_is_described(store: type) -> None:
+    section = text_of("stores.md").split(f"\n## {store.__name__} and ")[1].split("\n## ")[0]
+    described = re.findall(r"^([\w, ]+)\n: ", section, re.MULTILINE)
+    arguments = [name for name in inspect.signature(store).parameters if name != "self"]
+    assert ", ".join(described).split(", ") == arguments
+
+
+def test_the_rights_that_a_user_of_redis_needs_are_those_of_the_error() -> None:
+    reason = refusal(Exception("NOPERM no"), "redis", "get_many").reason
+    needed = re.findall(r"[~+-][\w@|:*]+", reason.replace("~P:", "~launchdarkly:"))
+    table = text_of("stores.md").split("\nreaders ")[1].split("```")[0]
+    assert re.findall(r"[~+-][\w@|:*]+", table) == needed
 
 
 @pytest.mark.parametrize("name", flagkeep.__all__)
@@ -86,6 +111,11 @@ def test_every_logger_is_documented_and_exists() -> None:
     assert named == used
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_the_index_leads_to_every_page(page: Path) -> None:
+    assert page.name == "index.md" or f"]({page.name})" in text_of("index.md")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
@@ -103,14 +133,28 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES_WITHOUT, ids=lambda page: page.name)
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    run_code(page, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.extras
+@pytest.mark.parametrize("page", PAGES_WITH_REDIS, ids=lambda page: page.name)
+def test_the_code_of_a_page_with_redis_runs(page: Path, tmp_path: Path, redis_url: str) -> None:
+    for name in ("ca.pem", "client.pem", "client.key"):  # which nothing reads before it connects
+        (tmp_path / name).touch()
+    run_code(page, tmp_path, f"{REDIS_URL}={redis_url}")
+
+
+def run_code(page: Path, folder: Path, *arguments: str) -> None:
     example = re.search(r"^```json\n(.*?)^```$", text_of("quickstart.md"), re.DOTALL | re.MULTILINE)
     assert example
-    (tmp_path / "flags.json").write_text(example.group(1), encoding="utf-8")
+    (folder / "flags.json").write_text(example.group(1), encoding="utf-8")
+    program = str(Path(__file__).with_name("run_blocks.py"))
     shown = subprocess.run(
-        [sys.executable, "-W", "error", str(Path(__file__).with_name("run_blocks.py")), str(page)],
-        cwd=tmp_path,
+        [sys.executable, "-W", "error", program, str(page), *arguments],
+        cwd=folder,
         capture_output=True,
         encoding="utf-8",
         timeout=60,
