@@ -73,6 +73,12 @@ class Application(Server):
         assert found is not None
         return found
 
+    def see(self, world: World, worker: int, value: str) -> None:
+        """Let flags have a value, and wait until the worker sees it."""
+        world.write(value)
+        self.ask_until(lambda answer: bool(answer["value"] == value))
+        world.until_heard(worker, value)
+
     def log(self) -> str:
         """What it has written so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
@@ -85,20 +91,13 @@ def check_worker(application: Application, world: World, *, parent_listens: bool
     assert parent != worker
     assert first["before"] == "one"
     assert first["value"] == "one"
-    world.write("two")
-    application.ask_until(lambda answer: bool(answer["value"] == "two"))
-    world.until_heard(worker, "two")
+    application.see(world, worker, "two")
     if parent_listens:
         world.until_heard(parent, "two")
-
-    def ask() -> None:
-        world.write("three")
-        answer = application.ask_until(lambda answer: bool(answer["value"] == "three"))
-        assert answer["all"] == {"flag": "three", "other": "three"}
-        assert answer["available"]
-
-    world.check_apart(parent, worker, ask)
-    world.until_heard(worker, "three")
+    world.check_apart(parent, worker, lambda: application.see(world, worker, "three"))
+    answer = application.ask()
+    assert answer["all"] == {"flag": "three", "other": "three"}
+    assert answer["available"]
     closed = application.ask("/close")
     assert closed["complete"]
     assert closed["seconds"] < 2.0

@@ -22,6 +22,15 @@ def open_files(process: int) -> list[str]:
     return found
 
 
+def has_locked(process: int, file: Path) -> bool:
+    """Whether a process holds a lock of its own on a file; a child inherits none."""
+    place = f":{file.stat().st_ino}"
+    locks = (line.split() for line in (PROC / "locks").read_text().splitlines())
+    return any(
+        lock[1] == "POSIX" and int(lock[4]) == process and lock[5].endswith(place) for lock in locks
+    )
+
+
 def socket_of(port: int) -> str:
     """The connection that was made from a port of loopback, as `open_files` calls it."""
     for line in (PROC / "net/tcp").read_text().splitlines()[1:]:

@@ -116,7 +116,7 @@ def test_a_client_that_was_closed_before_stays_closed(world: World) -> None:  # 
     with program("closed_before") as running:
         child = running.said("child")
         assert child["value"] == "one"
-        assert not [name for name in child["threads"] if name.startswith("flagkeep")]
+        assert child["threads"] == []
         assert running.said("child")["seconds"] < 1.0
         running.ended()
 
@@ -173,6 +173,35 @@ def test_a_pool_of_processes(world: World) -> None:
         running.said("parent begins")
         world.write("three")
         check(running.said("parent"), "three")
+
+
+def test_a_client_that_is_fed_by_files(world: World) -> None:
+    file = world.heard_file.with_name("flags.json")
+    file.write_text('{"flagValues": {"fed": "one"}}')
+    with program("fed") as running:
+        for who in ("child", "parent"):
+            assert running.said(f"{who} begins")["value"] == "one"
+        file.write_text('{"flagValues": {"fed": "two"}}')
+        for who in ("child", "parent"):
+            said = running.said(who)
+            assert said["value"] == "two"
+            assert said["heard"] == ["two"]
+            assert said["source"] == "valid"
+            assert running.said(who)["complete"]
+        running.ended()
+        assert running.said("store")["flags"] == ["fed"]
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("world", ["redis"], indirect=True)
+def test_an_application_of_the_official_api(world: World) -> None:
+    with program("official") as running:
+        running.said("child begins")
+        running.said("parent begins")
+        world.write("two")
+        for who in ("child", "parent"):
+            assert running.said(who)["value"] == "two"
+        running.ended()
 
 
 def test_an_async_client_that_is_made_before(world: World) -> None:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import SerializedItem
 from flagkeep.stores import SQLiteStore
-from tests.forks.proc import HAS_PROC, open_files, paused, socket_of
+from tests.forks.proc import HAS_PROC, has_locked, open_files, paused, socket_of
 from tests.servers.redis import RedisServer
 from tests.servers.resp import RedisConnection
 
@@ -99,10 +99,12 @@ class SQLiteWorld(World):
             assert not self._store.upsert(ChangeSet(full=False, flags=flags))
 
     def check_apart(self, parent: int, child: int, ask: Callable[[], object]) -> None:
-        """An inherited connection would be open beside the child's own."""
+        """An inherited connection has no lock, and would be open beside one of the child's own."""
         with paused(parent):
             ask()
-            assert not HAS_PROC or open_files(child).count(str(self._path)) == 1
+            if HAS_PROC:
+                assert has_locked(child, self._path)
+                assert open_files(child).count(str(self._path)) == 1
 
 
 class RedisWorld(World):
@@ -110,7 +112,7 @@ class RedisWorld(World):
         super().__init__(folder)
         self.url = server.url
         self.server = server
-        server.cli("FLUSHDB")
+        server.cli("FLUSHALL")
         self.write("one")
         server.cli("SET", "launchdarkly:$inited", "")
 
@@ -130,11 +132,11 @@ class RedisWorld(World):
                 assert not used & set(open_files(parent))
 
     def _ports(self, monitor: RedisConnection) -> set[int]:
-        """From which ports commands have come until now."""
+        """From which ports commands for our database have come until now."""
         self.server.cli("ECHO", "that is all")
         ports = set()
         while "that is all" not in (line := monitor._reply().decode()):
-            if client := re.search(r"\[\d+ [\d.]+:(\d+)\]", line):
+            if client := re.search(r"\[0 [\d.]+:(\d+)\]", line):
                 ports.add(int(client[1]))
         return ports
 

@@ -27,12 +27,13 @@ IMPORTED_BY: Final = os.getpid()
 LAST_HEARD: Final[dict[str, str]] = {}  # by this process or one before it
 
 
-def open_store(*, timeout: float = 1.0) -> Any:
+def open_store(*, prefix: str = "", timeout: float = 1.0) -> Any:
     if STORE.startswith("sqlite:///"):
-        return SQLiteStore(STORE.removeprefix("sqlite:///"), busy_timeout=timeout)
+        path = STORE.removeprefix("sqlite:///")
+        return SQLiteStore(path, prefix=prefix, busy_timeout=timeout)
     from flagkeep.stores import RedisStore  # noqa: PLC0415  SQLite's tests need no driver
 
-    return RedisStore(STORE, timeout=timeout)
+    return RedisStore(STORE, prefix=prefix, timeout=timeout)
 
 
 def new_client() -> Client:
@@ -49,8 +50,14 @@ def new_client() -> Client:
     return client
 
 
+def our_threads() -> list[str]:
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith("flagkeep")]
+
+
 CLIENT: Final = new_client()
 BEFORE: Final = CLIENT.variation("flag", CONTEXT, None)
+THREADS_BEFORE: Final = len(our_threads())
 
 
 def report() -> dict[str, Any]:
@@ -62,12 +69,13 @@ def report() -> dict[str, Any]:
         "process": os.getpid(),
         "imported_by": IMPORTED_BY,
         "before": BEFORE,
+        "threads_before": THREADS_BEFORE,
         "value": value,
         "all": CLIENT.all_flags(CONTEXT).to_values(),
         "heard": LAST_HEARD.get("flag"),
         "seconds": took,
         "available": CLIENT.status.store is not None and CLIENT.status.store.available,
-        "threads": sorted(one.name for one in threading.enumerate()),
+        "threads": our_threads(),
     }
 
 

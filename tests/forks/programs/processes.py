@@ -15,15 +15,17 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
-from flagkeep import AsyncClient
+from flagkeep import AsyncClient, Client, Config, FileSource
 from flagkeep.stores import AsyncSQLiteStore
 from tests.forks.programs import application
 from tests.forks.programs.application import (
     CLIENT,
     CONFIG,
     CONTEXT,
+    HEARD,
     LAST_HEARD,
     PATIENCE,
     STORE,
@@ -41,13 +43,15 @@ def say(who: str, **facts: Any) -> None:
 def see(who: str, value: str) -> None:
     """Say that it begins, wait until this process sees the value and has been told, and say so."""
     say(f"{who} begins", files=database_files())
-    give_up = time.monotonic() + PATIENCE
-    while time.monotonic() < give_up:
-        seen = CLIENT.variation("flag", CONTEXT, None)
-        if seen == value and LAST_HEARD.get("flag", "one") == value:
-            break
-        time.sleep(0.01)
+    until(lambda: LAST_HEARD.get("flag", "one") == value == CLIENT.variation("flag", CONTEXT, None))
     say(who, **report())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until it is so; the test finds out that it never was."""
+    give_up = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < give_up:
+        time.sleep(0.01)
 
 
 def fork(child: Callable[[], object]) -> int:
@@ -202,6 +206,54 @@ def pool() -> None:
     see("parent", "three")
 
 
+def fed() -> None:
+    """A client with a source of its own, which writes what it gets."""
+    file = Path(HEARD).with_name("flags.json")
+    store = application.open_store(prefix="fed")
+    client = Client(Config(source=FileSource(file)), store=store)
+    heard: list[str] = []
+    client.on_change("fed", lambda change: heard.append(client.variation(change.key, CONTEXT, "")))
+    assert client.wait_until_ready(PATIENCE)
+
+    def use(who: str) -> None:
+        say(f"{who} begins", value=client.variation("fed", CONTEXT, None))
+        until(lambda: heard[-1:] == ["two"])
+        status = client.status.source
+        value = client.variation("fed", CONTEXT, None)
+        say(who, value=value, heard=heard[-1:], source=status.state if status else None)
+        say(who, complete=client.close().complete)
+
+    process = fork(lambda: use("child"))
+    use("parent")
+    wait_for(process)
+    again = application.open_store(prefix="fed")
+    say("store", flags=list(again.get_all().flags))
+    again.close()
+
+
+def official() -> None:
+    """An application of the official API that knows nothing of forks."""
+    from flagkeep import ldclient  # noqa: PLC0415  only here, and it has names of its own
+
+    caching = ldclient.feature_store.CacheConfig(expiration=0.1)
+    store = ldclient.integrations.Redis.new_feature_store(url=STORE, caching=caching)
+    ldclient.set_config(
+        ldclient.Config("sdk-key", feature_store=store, use_ldd=True, send_events=False)
+    )
+    user = ldclient.Context.create("user-key")
+    assert ldclient.get().variation("flag", user, None) == "one"
+
+    def use(who: str) -> None:
+        say(f"{who} begins")
+        until(lambda: bool(ldclient.get().variation("flag", user, None) == "two"))
+        say(who, value=ldclient.get().variation("flag", user, None))
+
+    process = fork(lambda: use("child"))
+    use("parent")
+    wait_for(process)
+    ldclient.get().close()
+
+
 def asyncio_before() -> None:
     """An async client that is made before the fork, outside of any loop."""
     client = AsyncClient(CONFIG, store=async_store())
@@ -274,6 +326,8 @@ WAYS: dict[str, Callable[[], None]] = {
         multiprocessing_forkserver,
         multiprocessing_spawn,
         pool,
+        fed,
+        official,
         asyncio_before,
         asyncio_within,
     )
