@@ -302,6 +302,30 @@ async def test_no_update_is_lost_when_two_write(server: RedisServer, *, has_scri
         await store.aclose()
 
 
+@pytest.mark.slow
+async def test_what_is_read_together_was_there_together(server: RedisServer) -> None:
+    reader, writer = AsyncRedisStore(server.url), AsyncRedisStore(server.url)
+    sets = [
+        ChangeSet(full=True, flags={"a": flag("a", n)}, segments={"s": flag("s", n)})
+        for n in (1, 2)
+    ]
+    await writer.replace(sets[0])
+
+    async def write() -> None:
+        for number in range(100):
+            await writer.replace(sets[number % 2])
+
+    task = runtime.spawn("w", write)
+    both = [*one(), *refs("s", kind=Kind.SEGMENT)]
+    while not await task.join(0):
+        found = await reader.get_many(both)
+        assert found[both[0]].version == found[both[1]].version
+        contents = await reader.get_all()
+        assert contents.flags["a"].version == contents.segments["s"].version
+    for store in (reader, writer):
+        await store.aclose()
+
+
 async def test_without_scripts_no_connection_goes_on_watching(server: RedisServer) -> None:
     server.cli("ACL", "SETUSER", "w", "on", ">pw", "~*", "+@all", "-@scripting")
     store = AsyncRedisStore(server.url, username="w", password="pw", max_connections=1)
@@ -381,12 +405,14 @@ async def test_a_read_only_replica_is_named_as_such(server: RedisServer) -> None
 
 async def test_a_full_memory_changes_nothing(server: RedisServer) -> None:
     store = AsyncRedisStore(server.url)
-    await store.replace(full(flags(a=1)), ME)
+    await store.replace(full(flags(a=1), segments=["s"]), ME)
     server.cli("CONFIG", "SET", "maxmemory", "1")
     for write in (lambda: store.upsert(part(flags(a=2))), lambda: store.replace(full({}), ME)):
         with pytest.raises(StoreUnavailable, match="maxmemory"):
             await write()
     assert (await store.get_all()).flags == flags(a=1)
+    both = [*one(), *refs("s", kind=Kind.SEGMENT)]
+    assert await store.get_many(both) == {one()[0]: flag("a"), both[1]: flag("s")}
     await store.aclose()
 
 
@@ -569,6 +595,21 @@ async def test_a_caller_without_a_connection_is_told_so(server: RedisServer) -> 
         with pytest.raises(StoreUnavailable, match="max_connections"):
             await value(store, timeout=0.05)
     assert await value(store) is None
+    await store.aclose()
+
+
+async def test_a_connection_that_was_silent_for_long_is_not_trusted(server: RedisServer) -> None:
+    store = AsyncRedisStore(server.url, max_connections=1)
+    assert await value(store) is None
+    first = server.cli("CLIENT", "LIST")
+    lease = store._connections.lease("x")
+    async with lease:
+        line: Any = lease._line
+    line.idle_since -= 61
+    assert await value(store) is None
+    assert (
+        server.cli("CLIENT", "LIST").splitlines()[0].split()[0] != first.splitlines()[0].split()[0]
+    )
     await store.aclose()
 
 

@@ -302,6 +302,30 @@ def test_no_update_is_lost_when_two_write(server: RedisServer, *, has_scripts: b
         store.close()
 
 
+@pytest.mark.slow
+def test_what_is_read_together_was_there_together(server: RedisServer) -> None:
+    reader, writer = RedisStore(server.url), RedisStore(server.url)
+    sets = [
+        ChangeSet(full=True, flags={"a": flag("a", n)}, segments={"s": flag("s", n)})
+        for n in (1, 2)
+    ]
+    writer.replace(sets[0])
+
+    def write() -> None:
+        for number in range(100):
+            writer.replace(sets[number % 2])
+
+    task = runtime.spawn("w", write)
+    both = [*one(), *refs("s", kind=Kind.SEGMENT)]
+    while not task.join(0):
+        found = reader.get_many(both)
+        assert found[both[0]].version == found[both[1]].version
+        contents = reader.get_all()
+        assert contents.flags["a"].version == contents.segments["s"].version
+    for store in (reader, writer):
+        store.close()
+
+
 def test_without_scripts_no_connection_goes_on_watching(server: RedisServer) -> None:
     server.cli("ACL", "SETUSER", "w", "on", ">pw", "~*", "+@all", "-@scripting")
     store = RedisStore(server.url, username="w", password="pw", max_connections=1)
@@ -381,12 +405,14 @@ def test_a_read_only_replica_is_named_as_such(server: RedisServer) -> None:
 
 def test_a_full_memory_changes_nothing(server: RedisServer) -> None:
     store = RedisStore(server.url)
-    store.replace(full(flags(a=1)), ME)
+    store.replace(full(flags(a=1), segments=["s"]), ME)
     server.cli("CONFIG", "SET", "maxmemory", "1")
     for write in (lambda: store.upsert(part(flags(a=2))), lambda: store.replace(full({}), ME)):
         with pytest.raises(StoreUnavailable, match="maxmemory"):
             write()
     assert (store.get_all()).flags == flags(a=1)
+    both = [*one(), *refs("s", kind=Kind.SEGMENT)]
+    assert store.get_many(both) == {one()[0]: flag("a"), both[1]: flag("s")}
     store.close()
 
 
@@ -569,6 +595,21 @@ def test_a_caller_without_a_connection_is_told_so(server: RedisServer) -> None:
         with pytest.raises(StoreUnavailable, match="max_connections"):
             value(store, timeout=0.05)
     assert value(store) is None
+    store.close()
+
+
+def test_a_connection_that_was_silent_for_long_is_not_trusted(server: RedisServer) -> None:
+    store = RedisStore(server.url, max_connections=1)
+    assert value(store) is None
+    first = server.cli("CLIENT", "LIST")
+    lease = store._connections.lease("x")
+    with lease:
+        line: Any = lease._line
+    line.idle_since -= 61
+    assert value(store) is None
+    assert (
+        server.cli("CLIENT", "LIST").splitlines()[0].split()[0] != first.splitlines()[0].split()[0]
+    )
     store.close()
 
 

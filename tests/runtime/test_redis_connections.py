@@ -5,8 +5,9 @@ import gc
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -256,38 +257,55 @@ def test_a_child_of_an_asyncio_program_has_connections_of_its_own(server: RedisS
 # --- what answers is something else ---------------------------------------------------------------
 
 
-@pytest.fixture
-def web_server() -> Iterator[int]:
-    """A port where something answers that is no Redis."""
+@contextmanager
+def answering(*parts: bytes, every: float = 0.0) -> Iterator[str]:
+    """Answer whatever is asked with these parts; yield the URL to ask at."""
     listener = socket.create_server(("127.0.0.1", 0))
+    is_over = threading.Event()
 
     def answer() -> None:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                with connection:
+                with connection, suppress(OSError):
                     connection.recv(1000)
-                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                    for part in parts:
+                        connection.sendall(part)
+                        is_over.wait(every)
 
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
-    yield listener.getsockname()[1]
+    yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
+    is_over.set()
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join()
 
 
-async def test_what_is_no_redis_is_said_to_be_none(web_server: int) -> None:
-    url = f"redis://127.0.0.1:{web_server}"
-    with (
-        closing(RedisStore(url)) as store,
-        pytest.raises(StoreUnavailable, match="no Redis server"),
-    ):
-        store.get_many([A])
-    other = AsyncRedisStore(url)
-    with pytest.raises(StoreUnavailable, match="no Redis server"):
-        await other.get_many([A])
-    await other.aclose()
+@pytest.mark.slow
+async def test_an_answer_that_drips_is_bounded_by_the_deadline() -> None:
+    with answering(b"*1\r\n$1000\r\n", *[b"x"] * 1000, every=0.02) as url:
+        store, other = RedisStore(url), AsyncRedisStore(url)
+        begun = time.monotonic()
+        with pytest.raises(StoreUnavailable, match=r"within 0\.2 s"):
+            store.get_many([A], timeout=0.2)
+        assert 0.15 < time.monotonic() - begun < 0.4
+        with pytest.raises(StoreUnavailable, match=r"within 0\.2 s"):
+            await other.get_many([A], timeout=0.2)
+        assert time.monotonic() - begun < 0.8
+        store.close()
+        await other.aclose()
+
+
+async def test_what_is_no_redis_is_said_to_be_none() -> None:
+    with answering(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") as url:
+        store, other = RedisStore(url), AsyncRedisStore(url)
+        with pytest.raises(StoreUnavailable, match="no Redis server"):
+            store.get_many([A])
+        with pytest.raises(StoreUnavailable, match="no Redis server"):
+            await other.get_many([A])
+        store.close()
+        await other.aclose()
 
 
 SAID = {

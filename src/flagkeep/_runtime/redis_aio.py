@@ -36,6 +36,9 @@ Pool = redis.asyncio.ConnectionPool
 _ERRORS: Final = (redis.RedisError, OSError, NoConnection, NoRoom)
 _LOST: Final = (redis.ConnectionError, ConnectionError)
 
+# Seconds after which a connection is not trusted any more: networks forget those that are silent.
+_STALE: Final = 60.0
+
 # Connections of a parent process: never used, never closed, never collected.
 _abandoned: Final[list[object]] = []
 
@@ -46,13 +49,15 @@ class Line:
     Attributes:
         connection: redis-py's.
         was_used: whether it has been in the pool since it was made.
+        idle_since: when it came back to the pool.
     """
 
-    __slots__ = ("_timeout", "connection", "was_used")
+    __slots__ = ("_timeout", "connection", "idle_since", "was_used")
 
     def __init__(self, connection: Any, timeout: float) -> None:
         self.connection = connection
         self.was_used = False
+        self.idle_since = math.inf
         self._timeout = timeout
 
     async def open(self, settings: Settings, ends: float) -> None:
@@ -71,6 +76,8 @@ class Line:
 
     def is_quiet(self) -> bool:
         """Return whether the other end has said nothing since, as far as the loop knows."""
+        if time.monotonic() - self.idle_since > _STALE:
+            return False
         reader, writer = self.connection._reader, self.connection._writer
         if reader is None or writer is None:
             return False
@@ -208,7 +215,7 @@ class _OwnPool:
                 return
 
     async def give(self, line: Line) -> None:
-        line.was_used = True
+        line.was_used, line.idle_since = True, time.monotonic()
         self._free.append(line)
         self._wake()
         if self._is_closed:

@@ -34,8 +34,73 @@ Pool = redis.ConnectionPool
 _ERRORS: Final = (redis.RedisError, OSError, NoConnection, NoRoom)
 _LOST: Final = (redis.ConnectionError, ConnectionError)
 
+_NOTHING: Final = 0.005  # seconds that a limit may be off
+
+# Seconds after which a connection is not trusted any more: networks forget those that are silent.
+_STALE: Final = 60.0
+
 # Connections of a parent process: never used, never closed, never collected.
 _abandoned: Final[list[object]] = []
+
+
+class Wire:
+    """A socket on which waiting ends at a given moment, however slowly an answer drips in.
+
+    A socket's own limit is for one piece of an answer, and a large answer has hundreds.
+
+    Attributes:
+        ends: when to give up.
+        limit: seconds to wait for one piece.
+    """
+
+    __slots__ = ("_set", "_sock", "ends", "limit")
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._set: float | None = sock.gettimeout()
+        self.ends = math.inf
+        self.limit = self._set or 0.0
+
+    def recv(self, size: int) -> bytes:
+        """Return what has come, once something has."""
+        self._bound()
+        data: bytes = self._sock.recv(size)
+        return data
+
+    def recv_into(self, buffer: bytearray) -> int:
+        """Put what has come into `buffer`, and return how much it was."""
+        self._bound()
+        size: int = self._sock.recv_into(buffer)
+        return size
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it."""
+        self._bound()
+        self._sock.sendall(data)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Take a limit of the driver's, which is 0 where it only looks."""
+        self.ends, self.limit = math.inf, seconds or 0.0
+        self._set = seconds
+        self._sock.settimeout(seconds)
+
+    def _bound(self) -> None:
+        limit = self.limit
+        if self.ends != math.inf:
+            limit = min(limit, _left(self.ends))
+            if self._set is not None and 0 <= self._set - limit < _NOTHING:
+                return  # it costs a system call
+        if limit != self._set:
+            self._set = limit
+            self._sock.settimeout(limit)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def _on_wire(kind: Any) -> Any:
+    """Return redis-py's class of connections with a `Wire` for a socket."""
+    return type(kind.__name__, (kind,), {"_connect": lambda self: Wire(kind._connect(self))})
 
 
 class Line:
@@ -44,15 +109,16 @@ class Line:
     Attributes:
         connection: redis-py's.
         was_used: whether it has been in the pool since it was made.
+        idle_since: when it came back to the pool.
     """
 
-    __slots__ = ("_limit", "_poll", "_timeout", "connection", "was_used")
+    __slots__ = ("_poll", "_timeout", "connection", "idle_since", "was_used")
 
     def __init__(self, connection: Any, timeout: float) -> None:
         self.connection = connection
         self.was_used = False
+        self.idle_since = math.inf
         self._timeout = timeout
-        self._limit: float | None = None
         self._poll: Any = None
 
     def open(self, settings: Settings, ends: float) -> None:
@@ -74,9 +140,10 @@ class Line:
 
     def is_quiet(self) -> bool:
         """Return whether the other end has said nothing since, not even goodbye."""
+        if time.monotonic() - self.idle_since > _STALE:
+            return False
         if self._poll is not None:
             return not self._poll.poll(0)
-        self._limit = None  # the driver sets another one
         try:
             return not self.connection.can_read(0)
         except _ERRORS:
@@ -117,12 +184,11 @@ class Line:
         self.connection.disconnect()
 
     def _wait_no_longer(self, limit: float, ends: float) -> None:
-        if ends != math.inf:
-            limit = min(limit, _left(ends))
-        if limit != self._limit:
-            self._limit = limit
-            if self.connection._sock is not None:
-                self.connection._sock.settimeout(limit)
+        sock = self.connection._sock
+        if isinstance(sock, Wire):
+            sock.limit, sock.ends = limit, ends
+        elif sock is not None:  # of a pool that is not ours
+            sock.settimeout(limit if ends == math.inf else min(limit, _left(ends)))
 
 
 def _left(ends: float) -> float:
@@ -137,7 +203,8 @@ class _OwnPool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._make, self._arguments = connection_recipe(settings, redis.connection)
+        kind, self._arguments = connection_recipe(settings, redis.connection)
+        self._make = _on_wire(kind)
         self._timeout = settings.timeout
         self._is_closed = False
         self._forget_all()
@@ -188,7 +255,7 @@ class _OwnPool:
         if line not in self._lines:  # a greenlet of the parent went on in the child
             _abandoned.append(line)
             return
-        line.was_used = True
+        line.was_used, line.idle_since = True, time.monotonic()
         self._free.append(line)
         if self._waiting:
             with self._room:

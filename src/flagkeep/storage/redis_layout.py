@@ -85,18 +85,7 @@ class Names:
         return [(b"HMGET", self.hashes[kind], *fields) for kind, fields in keys.items()]
 
     def everything(self) -> list[Command]:
-        """Read all there is, as of one moment."""
-        return [MULTI, *self._all(), EXEC]
-
-    def everything_watched(self) -> list[Command]:
-        """Read all there is; it was as of one moment if EXEC does not answer null.
-
-        For servers whose memory is full: they refuse reads, too, between MULTI and EXEC.
-        """
-        watch: Command = (b"WATCH", *self.hashes.values(), self.marker)
-        return [watch, *self._all(), MULTI, EXEC]
-
-    def _all(self) -> list[Command]:
+        """Read all there is."""
         return [self.is_marked(), *((b"HGETALL", name) for name in self.hashes.values())]
 
     def is_marked(self) -> Command:
@@ -163,7 +152,7 @@ class Names:
         puts = list(self._puts(rows))
         if update.record is not None:
             puts.append((b"HSET", self.own, _RECORD, update.record))
-        return [MULTI, *puts, EXEC]
+        return together(puts)
 
 
 def _expected(text: bytes | None) -> tuple[bytes, bytes]:
@@ -228,6 +217,19 @@ def _usable(ref: ItemRef, text: bytes | None) -> SerializedItem | None:
     return item if isinstance(item, SerializedItem) else None
 
 
+def together(commands: Iterable[Command]) -> list[Command]:
+    """Return `commands` as a transaction; EXEC answers all of them."""
+    return [MULTI, *commands, EXEC]
+
+
+def unchanged(commands: Sequence[Command]) -> list[Command]:
+    """Return reads of one key each that were as of one moment if EXEC does not answer null.
+
+    For servers whose memory is full: they refuse reads, too, between MULTI and EXEC.
+    """
+    return [(b"WATCH", *(command[1] for command in commands)), *commands, MULTI, EXEC]
+
+
 # --- the form of commands -------------------------------------------------------------------------
 
 
@@ -285,7 +287,7 @@ def found_items(texts: Texts) -> dict[ItemRef, SerializedItem]:
 
 
 def contents(reply: Sequence[Any]) -> StoreContents:
-    """Return what is there, out of the marker's reply and those of the hashes."""
+    """Return what is there, out of the replies to `Names.everything`."""
     bad: list[BadItem] = []
     marked, *hashes = reply
     found = {kind: _items(kind, pairs, bad) for kind, pairs in zip(_NAMES, hashes, strict=True)}

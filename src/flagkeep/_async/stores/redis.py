@@ -97,20 +97,19 @@ class AsyncRedisStore:
         refs = [ref for ref in wanted if layout.can_be_stored(ref.key)]
         if not refs:
             return {}
-        replies = await self._ask(operation, self._names.items(refs), timeout=timeout)
+        commands = self._names.items(refs)
+        if len(commands) == 1:
+            replies = await self._ask(operation, commands, timeout=timeout)
+        else:
+            replies = await self._ask_together(operation, commands, timeout=timeout)
         return layout.found_items(layout.item_texts(refs, replies))
 
     async def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment."""
-        operation = "get_all"
-        self._check_open(operation)
         last = LONG * self._connections.timeout
-        async with self._connections.lease(operation, timeout=timeout) as lease:
-            *queued, replies = await lease.ask(self._names.everything(), last=last)
-            if is_refused(queued, "OOM"):
-                queued, replies = [], await self._all_of_full_server(lease, last)
-        checked([*queued, replies])
-        return layout.contents(checked(replies))
+        commands = self._names.everything()
+        replies = await self._ask_together("get_all", commands, timeout=timeout, last=last)
+        return layout.contents(replies)
 
     async def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
@@ -147,15 +146,6 @@ class AsyncRedisStore:
             self._is_closed = True
             await self._connections.aclose()
 
-    async def _all_of_full_server(self, lease: "Lease", last: float) -> list[Any]:
-        """Read everything where the memory is full: then not even reads may be in a MULTI."""
-        while True:
-            answers = await lease.ask(self._names.everything_watched(), last=last)
-            watched, *replies, begun, unchanged = answers
-            checked([watched, begun, unchanged])
-            if unchanged is not None:
-                return replies
-
     async def _ask(
         self,
         operation: str,
@@ -168,6 +158,34 @@ class AsyncRedisStore:
         async with self._connections.lease(operation, timeout=timeout) as lease:
             replies = await lease.ask(commands, last=last)
         return checked(replies)
+
+    async def _ask_together(
+        self,
+        operation: str,
+        commands: Sequence[layout.Command],
+        *,
+        timeout: float | None,
+        last: float | None = None,
+    ) -> list[Any]:
+        """Return the answers as of one moment."""
+        self._check_open(operation)
+        async with self._connections.lease(operation, timeout=timeout) as lease:
+            *queued, replies = await lease.ask(layout.together(commands), last=last)
+            if is_refused(queued, "OOM"):
+                queued, replies = [], await self._ask_full_server(lease, commands, last)
+        checked([*queued, replies])
+        return checked(replies)
+
+    async def _ask_full_server(
+        self, lease: "Lease", commands: Sequence[layout.Command], last: float | None
+    ) -> list[Any]:
+        """Return the answers as of one moment where the memory is full."""
+        while True:
+            answers = await lease.ask(layout.unchanged(commands), last=last)
+            watched, *replies, begun, unchanged = answers
+            checked([watched, begun, unchanged])
+            if unchanged is not None:
+                return replies
 
     def _check_open(self, operation: str) -> None:
         if self._is_closed:
