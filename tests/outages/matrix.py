@@ -293,8 +293,6 @@ def crowd_cells() -> list[Any]:
 def _param(fault: Fault, cache: str, *, is_quick: bool) -> Any:
     """Return a cell as pytest wants it; what the quick tests leave out is marked `faults`."""
     marks = [pytest.mark.slow]
-    if fault.place is RedisPlace:
-        marks.append(pytest.mark.extras)
     if not is_quick:
         marks.append(pytest.mark.faults)
     return pytest.param(Cell(fault, cache), id=f"{fault.name}-{cache}", marks=marks)
