@@ -20,6 +20,7 @@ from tests.servers.redis import RedisServer
 
 BUDGET_MS: Final = 5.0
 BEGINS_AFTER: Final = 1.0
+ENOUGH: Final = 10_000  # evaluations: fewer say nothing of one in a thousand
 LASTS: Final = 10.0  # at most: what hangs until the end of the outage must have an end
 LATE: Final = 3.0
 # The shorter one runs out during the outage.
@@ -89,6 +90,9 @@ def rows(pythons: Mapping[str, Path], server: RedisServer, keys: Sequence[str]) 
 def _rows_of(name: str, results: Mapping[str, Found]) -> list[Row]:
     usual = Row(f"{name}: p99.9", "ms", {face: one["p99.9"] for face, one in results.items()})
     usual.budgets = {"client": BUDGET_MS, "async": BUDGET_MS}
+    fewest = min(results[face]["count"] for face in usual.budgets)
+    if fewest < ENOUGH:
+        usual.note = f"{fewest} evaluations are too few"
     longest = Row("… longest", "ms", {face: one["longest"] for face, one in results.items()})
     wrong = Row("… another value", "%", {face: one["wrong"] for face, one in results.items()})
     wrong.budgets = {"client": 0.0, "async": 0.0}

@@ -16,6 +16,7 @@ from benchmarks.programs.timing import Least
 from flagkeep import AsyncClient, CachePolicy, Client, Config, Context
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import SerializedItem
+from flagkeep.storage.contents import WriterRecord
 from flagkeep.stores import AsyncRedisStore, RedisStore
 
 HASH: Final = "launchdarkly:features"
@@ -31,11 +32,12 @@ def fill(url: str, rounds: int, least: Least) -> str:
     mapping: Any = flags.kilobyte_flags()
     items = {key: SerializedItem(1, deleted=False, data=data) for key, data in mapping.items()}
     changes = ChangeSet(full=True, flags=items, segments={})
+    record = WriterRecord(writer="benchmark")  # as a client writes
     for _ in range(rounds):
         plain.flushdb()
         least.time("HSET", lambda: plain.hset(HASH, mapping=mapping))
         plain.flushdb()
-        least.time("replace", lambda: store.replace(changes))
+        least.time("replace", lambda: store.replace(changes, record))
     store.close()
     plain.close()
     return flags.stored_key()
