@@ -54,8 +54,20 @@ def test_items_that_cannot_be_read_are_written_all_the_same() -> None:
         "c": text(b'{"prerequisites":[{"key":"d"},{"key":1},2]}'),
         "d": text(b"[]"),
         "e": text(b'{"prerequisites":null}'),
+        "f": text(b'{"prerequisites":[{"key":"d"}'),
     }
-    assert order(ChangeSet(full=True, flags=flags)) == ["a", "b", "d", "c", "e"]
+    assert order(ChangeSet(full=True, flags=flags)) == ["a", "b", "d", "c", "e", "f"]
+
+
+def test_prerequisites_are_found_however_they_are_written() -> None:
+    flags = {
+        "a": text(b'{"description":"\\"prerequisites\\":[]","prerequisites":[{"key":"z"}]}'),
+        "b": text(b'{"custom":{"prerequisites":[]},"prerequisites":[{"key":"z"}]}'),
+        "c": text(b'{"\\u0070rerequisites":[{"key":"z"}]}'),
+        "d": text(b'{"prerequisites":[],"prerequisites":[{"key":"z"}]}'),
+        "z": text(b'{"prerequisites":[]}'),
+    }
+    assert order(ChangeSet(full=True, flags=flags)) == ["z", "a", "b", "c", "d"]
 
 
 KEYS = st.sampled_from("abcdefgh")

@@ -155,6 +155,19 @@ def test_packed_commands_are_read_as_they_were(commands: list[layout.Command]) -
 def test_what_is_sent_comes_in_pieces() -> None:
     pieces = list(layout.packed_all([(b"SET", b"k", b"x" * 100_000)] * 10))
     assert 2 <= len(pieces) <= 5
+    assert len(list(layout.packed_all([(b"SET", b"k", b"x" * 1_000_000)] * 2))) == 2
+    assert list(layout.packed_all([(b"PING",)])) == [b"*1\r\n$4\r\nPING\r\n"]
+
+
+def test_everything_of_a_prefix_can_be_removed_at_once() -> None:
+    assert NAMES.nothing() == (b"DEL", b"p:features", b"p:segments", b"p:$inited", b"p:$flagkeep")
+
+
+def test_reads_are_of_one_moment_with_and_without_a_transaction() -> None:
+    reads = NAMES.everything()
+    assert layout.together(reads) == [layout.MULTI, *reads, layout.EXEC]
+    watch = (b"WATCH", b"p:$inited", b"p:features", b"p:segments")
+    assert layout.unchanged(reads) == [watch, *reads, layout.MULTI, layout.EXEC]
 
 
 def test_lone_surrogates_have_no_form() -> None:

@@ -10,6 +10,7 @@ import select
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -241,7 +242,7 @@ class _OwnPool:
             self._waiting += 1
             try:
                 while len(self._lines) >= self._settings.max_connections:
-                    if self._free:
+                    with suppress(IndexError):  # others take without the lock
                         return self._free.pop()
                     if not self._room.wait(min(self._timeout, _left(ends))):
                         raise NoRoom
@@ -273,11 +274,9 @@ class _OwnPool:
         line.close()
 
     def drop_idle(self) -> None:
-        while self._free:
-            try:
+        with suppress(IndexError):  # others take from it, too
+            while True:
                 self.drop(self._free.pop())
-            except IndexError:
-                return
 
     def close(self) -> None:
         self._is_closed = True
