@@ -17,6 +17,7 @@ from flagkeep.model.item import ItemRef, Kind
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.items import tombstone
 from tests._async.store_suite import flag, flags, full, part, refs
+from tests._async.waiting import until
 from tests.servers.proxy import FaultProxy
 from tests.servers.redis import RedisServer
 
@@ -416,6 +417,25 @@ async def test_a_full_memory_changes_nothing(server: RedisServer) -> None:
     await store.aclose()
 
 
+@pytest.mark.slow
+async def test_a_server_of_a_cluster_asks_for_a_hash_tag() -> None:
+    with RedisServer("--cluster-enabled", "yes") as server:
+        plain = AsyncRedisStore(server.url)
+        with pytest.raises(StoreUnavailable, match="cluster is down"):
+            await plain.replace(full(flags(a=1)), ME)
+        server.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        await until(lambda: b"cluster_state:ok" in server.cli("CLUSTER", "INFO"))
+        for write in (lambda: plain.replace(full({})), lambda: plain.upsert(part(flags(a=1)))):
+            with pytest.raises(StoreUnavailable, match=r"hash tag such as \{launchdarkly\}"):
+                await write()
+        tagged = AsyncRedisStore(server.url, prefix="{ld}.launchdarkly")
+        await tagged.replace(full(flags(a=1), segments=["s"]), ME)
+        assert await tagged.upsert(part(flags(a=2))) == {}
+        assert (await tagged.get_all()).flags == flags(a=2)
+        for store in (plain, tagged):
+            await store.aclose()
+
+
 async def test_secrets_are_shown_nowhere(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -623,9 +643,7 @@ async def test_closing_leaves_no_connection(server: RedisServer) -> None:
         await store.aclose()
         with pytest.raises(StoreClosed):
             await value(store)
-    give_up = runtime.monotonic() + 10
-    while b"short-lived" in server.cli("CLIENT", "LIST"):
-        assert runtime.monotonic() < give_up
+    await until(lambda: b"short-lived" not in server.cli("CLIENT", "LIST"))
 
 
 def test_it_names_itself_without_secrets() -> None:

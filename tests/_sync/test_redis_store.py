@@ -17,6 +17,7 @@ from flagkeep.model.item import ItemRef, Kind
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.items import tombstone
 from tests._sync.store_suite import flag, flags, full, part, refs
+from tests._sync.waiting import until
 from tests.servers.proxy import FaultProxy
 from tests.servers.redis import RedisServer
 
@@ -416,6 +417,25 @@ def test_a_full_memory_changes_nothing(server: RedisServer) -> None:
     store.close()
 
 
+@pytest.mark.slow
+def test_a_server_of_a_cluster_asks_for_a_hash_tag() -> None:
+    with RedisServer("--cluster-enabled", "yes") as server:
+        plain = RedisStore(server.url)
+        with pytest.raises(StoreUnavailable, match="cluster is down"):
+            plain.replace(full(flags(a=1)), ME)
+        server.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        until(lambda: b"cluster_state:ok" in server.cli("CLUSTER", "INFO"))
+        for write in (lambda: plain.replace(full({})), lambda: plain.upsert(part(flags(a=1)))):
+            with pytest.raises(StoreUnavailable, match=r"hash tag such as \{launchdarkly\}"):
+                write()
+        tagged = RedisStore(server.url, prefix="{ld}.launchdarkly")
+        tagged.replace(full(flags(a=1), segments=["s"]), ME)
+        assert tagged.upsert(part(flags(a=2))) == {}
+        assert (tagged.get_all()).flags == flags(a=2)
+        for store in (plain, tagged):
+            store.close()
+
+
 def test_secrets_are_shown_nowhere(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -623,9 +643,7 @@ def test_closing_leaves_no_connection(server: RedisServer) -> None:
         store.close()
         with pytest.raises(StoreClosed):
             value(store)
-    give_up = runtime.monotonic() + 10
-    while b"short-lived" in server.cli("CLIENT", "LIST"):
-        assert runtime.monotonic() < give_up
+    until(lambda: b"short-lived" not in server.cli("CLIENT", "LIST"))
 
 
 def test_it_names_itself_without_secrets() -> None:
