@@ -13,7 +13,7 @@ from tests.forks.world import World
 
 pytestmark = pytest.mark.slow
 
-CHILDREN = 20  # as in the program
+CHILDREN = 10  # as in the program
 
 
 class Program:

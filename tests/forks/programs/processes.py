@@ -32,7 +32,7 @@ from tests.forks.programs.application import (
     report,
 )
 
-CHILDREN = 20
+CHILDREN = 10
 
 
 def say(who: str, **facts: Any) -> None:
@@ -140,7 +140,7 @@ def busy() -> None:
             CLIENT.variation("flag", CONTEXT, None)
             CLIENT.all_flags(CONTEXT)
 
-    threads = [threading.Thread(target=evaluate) for _ in range(3)]
+    threads = [threading.Thread(target=evaluate) for _ in range(2)]
     for thread in threads:
         thread.start()
     for _ in range(CHILDREN):
