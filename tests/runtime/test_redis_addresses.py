@@ -1,14 +1,18 @@
 """Where a store in Redis connects to, and what it says of addresses that cannot work."""
 
+import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from flagkeep._runtime.redis_settings import Settings
 from flagkeep.config import RedisTLS
 from flagkeep.errors import ConfigError
+from tests.servers.certificates import write_certificates
 
 GOOD = {
     "redis://localhost": ("redis localhost:6379/0", []),
@@ -103,21 +107,52 @@ def test_tls_needs_files_that_are_there(tmp_path: Path) -> None:
         RedisTLS(ca_file=str(tmp_path / "none.pem"))
     with pytest.raises(ConfigError, match="cert_file must be a path"):
         RedisTLS(cert_file=5)  # type: ignore[arg-type]  # that is what is wrong with it
-    key = tmp_path / "key.pem"
-    key.write_text("")
+    write_certificates(tmp_path)
+    key = tmp_path / "client.key"
     with pytest.raises(ConfigError, match="needs cert_file"):
         RedisTLS(key_file=str(key))
-    tls = RedisTLS(cert_file=key, key_file=str(key), key_password="secret")  # type: ignore[arg-type]  # a Path works too
-    assert repr(tls) == f"RedisTLS(cert_file={str(key)!r}, key_file={str(key)!r}, verify=True)"
-    assert Settings("rediss://h", tls=tls).arguments["ssl_password"] == "secret"
+    cert: Any = tmp_path / "client.pem"
+    tls = RedisTLS(cert_file=cert, key_file=str(key), key_password="secret")
+    assert repr(tls) == f"RedisTLS(cert_file={str(cert)!r}, key_file={str(key)!r}, verify=True)"
     with pytest.raises(ConfigError, match="rediss://"):
         Settings("redis://h", tls=tls)
+
+
+def test_tls_files_must_hold_what_they_should(tmp_path: Path) -> None:
+    write_certificates(tmp_path)
+    ca, cert, key, other = (
+        str(tmp_path / name) for name in ("ca.pem", "client.pem", "client.key", "server.key")
+    )
+    arguments = Settings("rediss://h", tls=RedisTLS(ca_file=ca, cert_file=cert, key_file=key))
+    assert arguments.arguments["ssl_keyfile"] == key
+    with pytest.raises(ConfigError, match="ca_file"):
+        Settings("rediss://h", tls=RedisTLS(ca_file=key))
+    with pytest.raises(ConfigError, match="do not belong together"):
+        Settings("rediss://h", tls=RedisTLS(cert_file=cert, key_file=other))
+    with pytest.raises(ConfigError, match="the key in it"):
+        Settings("rediss://h", tls=RedisTLS(cert_file=cert))
+    private = serialization.load_pem_private_key(Path(key).read_bytes(), None)
+    locked = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    Path(key).write_bytes(locked)
+    right = RedisTLS(cert_file=cert, key_file=key, key_password="secret")
+    assert Settings("rediss://h", tls=right).arguments["ssl_password"] == "secret"
+    for password in (None, "wrong"):
+        wrong = RedisTLS(cert_file=cert, key_file=key, key_password=password)
+        with pytest.raises(ConfigError, match="key_password"):
+            Settings("rediss://h", tls=wrong)
 
 
 def test_tls_can_be_told_not_to_verify() -> None:
     arguments = Settings("rediss://h", tls=RedisTLS(verify=False)).arguments
     assert (arguments["ssl_cert_reqs"], arguments["ssl_check_hostname"]) == ("none", False)
     assert Settings("rediss://h").arguments["ssl_check_hostname"] is True
+    for nothing in ("none", None, ssl.CERT_NONE):
+        arguments = Settings("rediss://h", options={"ssl_cert_reqs": nothing}).arguments
+        assert arguments["ssl_check_hostname"] is False
 
 
 def run(program: str) -> str:

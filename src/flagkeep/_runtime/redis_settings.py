@@ -105,7 +105,7 @@ class Settings:
         where: dict[str, Any] = (
             {"path": place.path} if place.path else {"host": place.host, "port": place.port}
         )
-        self.arguments = {**where, **_tls_arguments(tls, is_tls=self.is_tls), **given}
+        self.arguments = {**where, **_tls_arguments(tls, given, is_tls=self.is_tls), **given}
         self.greeting = _greeting(username, password, _database(database))
         self.label = f"redis {place.path or place.address}/{database}"
 
@@ -209,11 +209,16 @@ def _greeting(username: object, password: object, database: int) -> list[tuple[b
     return commands
 
 
-def _tls_arguments(tls: RedisTLS | None, *, is_tls: bool) -> dict[str, Any]:
+def _tls_arguments(
+    tls: RedisTLS | None, options: Mapping[str, Any], *, is_tls: bool
+) -> dict[str, Any]:
     if tls is None:
-        return {"ssl_check_hostname": True} if is_tls else {}
+        # redis-py's own default has changed; and a name cannot be checked without a certificate.
+        verifies = options.get("ssl_cert_reqs", "required") not in {"none", None, 0}
+        return {"ssl_check_hostname": verifies} if is_tls else {}
     if not is_tls:
         raise ConfigError("tls needs a url that begins with rediss://")
+    _check_certificates(tls)
     arguments = {
         "ssl_ca_certs": tls.ca_file,
         "ssl_certfile": tls.cert_file,
@@ -224,6 +229,27 @@ def _tls_arguments(tls: RedisTLS | None, *, is_tls: bool) -> dict[str, Any]:
     given["ssl_check_hostname"] = tls.verify
     given["ssl_cert_reqs"] = "required" if tls.verify else "none"
     return given
+
+
+def _check_certificates(tls: RedisTLS) -> None:
+    """Fail where the files do not hold what they should, or the key's password is wrong."""
+    import ssl  # noqa: PLC0415  only those need it who use it
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if tls.ca_file is not None:
+            context.load_verify_locations(tls.ca_file)
+    except OSError:
+        raise ConfigError(f"ca_file: {tls.ca_file} holds no certificates in PEM form") from None
+    try:
+        if tls.cert_file is not None:
+            # Without a password OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(tls.cert_file, tls.key_file, tls.key_password or "")
+    except OSError:
+        raise ConfigError(
+            f"cert_file and key_file: {tls.cert_file} and {tls.key_file or 'the key in it'} do not"
+            " belong together, are not in PEM form, or the key needs another key_password"
+        ) from None
 
 
 def connection_recipe(settings: Settings, driver: Any) -> tuple[Any, dict[str, Any]]:
