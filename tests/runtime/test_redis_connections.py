@@ -297,8 +297,9 @@ async def test_an_answer_that_drips_is_bounded_by_the_deadline() -> None:
         await other.aclose()
 
 
-async def test_what_is_no_redis_is_said_to_be_none() -> None:
-    with answering(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") as url:
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$many\r\n", b"*?\r\n"])
+async def test_what_is_no_redis_is_said_to_be_none(answer: bytes) -> None:
+    with answering(answer) as url:
         store, other = RedisStore(url), AsyncRedisStore(url)
         with pytest.raises(StoreUnavailable, match="no Redis server"):
             store.get_many([A])

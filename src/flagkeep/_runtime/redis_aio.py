@@ -33,7 +33,8 @@ from flagkeep.storage.redis_layout import Command, packed_all
 Client = redis.asyncio.Redis
 Pool = redis.asyncio.ConnectionPool
 
-_ERRORS: Final = (redis.RedisError, OSError, NoConnection, NoRoom)
+# The driver lets ValueError through where an answer cannot be read, or a name cannot be looked up.
+_ERRORS: Final = (redis.RedisError, OSError, ValueError, NoConnection, NoRoom)
 _LOST: Final = (redis.ConnectionError, ConnectionError)
 
 # Seconds after which a connection is not trusted any more: networks forget those that are silent.

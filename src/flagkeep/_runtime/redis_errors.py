@@ -100,6 +100,8 @@ def translated(exc: BaseException, store: str, operation: str, *, timeout: float
         return StoreUnavailable(store, operation, f"no connection within {exc.args[0]:.3g} s")
     if isinstance(exc, TimeoutError) or type(exc).__name__ == "TimeoutError":
         return StoreUnavailable(store, operation, f"no answer within {timeout:.3g} s")
+    if isinstance(exc, ValueError):
+        return CommandRefused(store, operation, _REASONS["PROTOCOL"], "PROTOCOL")
     if _is(exc, "ResponseError") or type(exc).__name__ in _CODES:
         return refusal(exc, store, operation)
     if isinstance(exc, NoRoom) or "oo many connections" in str(exc):

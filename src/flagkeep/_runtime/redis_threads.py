@@ -32,7 +32,8 @@ from flagkeep.storage.redis_layout import Command, packed_all
 Client = redis.Redis
 Pool = redis.ConnectionPool
 
-_ERRORS: Final = (redis.RedisError, OSError, NoConnection, NoRoom)
+# The driver lets ValueError through where an answer cannot be read, or a name cannot be looked up.
+_ERRORS: Final = (redis.RedisError, OSError, ValueError, NoConnection, NoRoom)
 _LOST: Final = (redis.ConnectionError, ConnectionError)
 
 _NOTHING: Final = 0.005  # seconds that a limit may be off
