@@ -21,7 +21,8 @@ test:  ## the tests; ARGS='-k name' picks some
 
 test-faults:  ## the tests with every injected fault, on every store, in both colours
 	@sh tools/setup.sh test
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest -m "not faults" $(ARGS)
+	@$(PYTHON) -m pytest -m faults -n 6 $(ARGS)
 
 test-pythons:  ## the wheel without extras on every other Python here, and on the lowest dependencies
 	@sh tools/setup.sh dev

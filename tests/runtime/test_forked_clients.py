@@ -308,7 +308,7 @@ def test_where_threads_do_not_run_requests_refresh_the_flags(tmp_path: Path) -> 
         class Lines(logging.Handler):
             def emit(self, record):
                 lines.append(record.getMessage())
-        logging.getLogger("flagkeep.client").addHandler(Lines())
+        logging.getLogger("flagkeep").addHandler(Lines())
         fill("a", 1)
         sys.modules["uwsgi"] = types.SimpleNamespace(has_threads=0)
         client = Client(Config(daemon=True), store=SQLiteStore(path))

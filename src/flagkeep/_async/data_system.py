@@ -40,10 +40,6 @@ log = logging.getLogger("flagkeep.client")
 MakeSource = Callable[[], AsyncDataSource]
 
 _UPDATED: Final = frozenset({SourceState.VALID, SourceState.OFF})
-_NO_THREADS: Final = (
-    "uWSGI does not let threads run here: flag data is refreshed by the requests, on their time."
-    " Set enable-threads = true in uWSGI's configuration"
-)
 
 
 class AsyncDataSystem:
@@ -154,8 +150,6 @@ class AsyncDataSystem:
         self._work.start()
         if fork.is_imminent():
             fork.expect()
-        elif self._work.is_pumped:
-            log.error("%s", _NO_THREADS)
         if self._cache is not None:
             self._cache.start()
         if self._reader is not None:

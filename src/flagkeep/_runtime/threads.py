@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from flagkeep._runtime import fork
@@ -52,7 +53,19 @@ def needs_pumping() -> bool:
     not to. And where C code is about to fork there must be no threads: the child would wait for
     ever for what one of them holds.
     """
-    return getattr(sys.modules.get("uwsgi"), "has_threads", 1) == 0 or fork.is_imminent()
+    if getattr(sys.modules.get("uwsgi"), "has_threads", 1) == 0:
+        _say_that_threads_do_not_run()
+        return True
+    return fork.is_imminent()
+
+
+@cache
+def _say_that_threads_do_not_run() -> None:
+    """Say it once: the workers of uWSGI inherit that it was said."""
+    log.error(
+        "uWSGI does not let threads run here: flag data is refreshed by the requests, on their"
+        " time. Set enable-threads = true in uWSGI's configuration"
+    )
 
 
 class Bounded(Protocol[R_co]):

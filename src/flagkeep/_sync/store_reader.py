@@ -337,7 +337,7 @@ class StoreReader:
             self._note_marker(has_marker=has_marker)
         elif was_down or has_marker is self._health.is_wiped:
             self.dropped(None)
-            if self._prefetches or not was_down:
+            if self._prefetches or has_marker is self._health.is_wiped:
                 return self.refresh()
         self._health.succeeded()
         return True

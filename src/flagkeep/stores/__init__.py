@@ -1,15 +1,15 @@
 """The shelf users take stores from; hides which colour lives in which package."""
 
-from typing import TYPE_CHECKING, Any
-
-from flagkeep._sync.stores.memory import MemoryStore
-from flagkeep._sync.stores.sqlite import SQLiteStore
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from flagkeep._async.stores.memory import AsyncMemoryStore
     from flagkeep._async.stores.redis import AsyncRedisStore
     from flagkeep._async.stores.sqlite import AsyncSQLiteStore
+    from flagkeep._sync.stores.memory import MemoryStore
     from flagkeep._sync.stores.redis import RedisStore
+    from flagkeep._sync.stores.sqlite import SQLiteStore
 
 __all__ = [
     "AsyncMemoryStore",
@@ -20,23 +20,15 @@ __all__ = [
     "SQLiteStore",
 ]
 
+_MODULES: Final = {
+    f"{colour}{name}": f"flagkeep.{package}.stores.{name.removesuffix('Store').lower()}"
+    for colour, package in (("", "_sync"), ("Async", "_async"))
+    for name in ("MemoryStore", "RedisStore", "SQLiteStore")
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Import what only some programs need: asyncio costs half of a process's start."""
-    if name == "AsyncMemoryStore":
-        from flagkeep._async.stores.memory import AsyncMemoryStore  # noqa: PLC0415
-
-        return AsyncMemoryStore
-    if name == "AsyncRedisStore":
-        from flagkeep._async.stores.redis import AsyncRedisStore  # noqa: PLC0415
-
-        return AsyncRedisStore
-    if name == "AsyncSQLiteStore":
-        from flagkeep._async.stores.sqlite import AsyncSQLiteStore  # noqa: PLC0415
-
-        return AsyncSQLiteStore
-    if name == "RedisStore":
-        from flagkeep._sync.stores.redis import RedisStore  # noqa: PLC0415
-
-        return RedisStore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a store when it is asked for: asyncio alone costs half of a process's start."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
