@@ -18,6 +18,7 @@ from flagkeep.errors import ConfigError
 from flagkeep.model.detail import ErrorKind, ReasonKind
 from flagkeep.model.status import StoreStatus
 from flagkeep.stores import RedisStore, SQLiteStore
+from tests.servers.certificates import write_certificates
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -142,8 +143,7 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
 @pytest.mark.extras
 @pytest.mark.parametrize("page", PAGES_WITH_REDIS, ids=lambda page: page.name)
 def test_the_code_of_a_page_with_redis_runs(page: Path, tmp_path: Path, redis_url: str) -> None:
-    for name in ("ca.pem", "client.pem", "client.key"):  # which nothing reads before it connects
-        (tmp_path / name).touch()
+    write_certificates(tmp_path)
     run_code(page, tmp_path, f"{REDIS_URL}={redis_url}")
 
 
