@@ -76,7 +76,7 @@ class Application(Server):
     def see(self, world: World, worker: int, value: str) -> None:
         """Let flags have a value, and wait until the worker sees it."""
         world.write(value)
-        self.ask_until(lambda answer: bool(answer["value"] == value))
+        self.ask_until(lambda answer: bool(answer["all"] == {"flag": value, "other": value}))
         world.until_heard(worker, value)
 
     def log(self) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,14 +47,18 @@ def children(process: int) -> list[int]:
     for folder in PROC.iterdir():
         if folder.name.isdecimal():
             try:
-                after_name = (folder / "stat").read_text().rpartition(")")[2]
+                parents[int(folder.name)] = int(_stat(int(folder.name))[1])
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            parents[int(folder.name)] = int(after_name.split()[1])
     found = [process]
     for known in found:  # which grows meanwhile
         found += [child for child, parent in parents.items() if parent == known]
     return found[1:]
+
+
+def _stat(process: int) -> list[str]:
+    """Return what its `stat` has after the name: first its state, then its parent."""
+    return (PROC / str(process) / "stat").read_text().rpartition(")")[2].split()
 
 
 @contextmanager
@@ -61,6 +66,8 @@ def paused(process: int) -> Iterator[None]:
     """Let a process stand still."""
     os.kill(process, signal.SIGSTOP)
     try:
+        while HAS_PROC and _stat(process)[0] != "T":
+            time.sleep(0.001)
         yield
     finally:
         os.kill(process, signal.SIGCONT)

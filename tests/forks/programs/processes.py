@@ -43,8 +43,12 @@ def say(who: str, **facts: Any) -> None:
 def see(who: str, value: str) -> None:
     """Say that it begins, wait until this process sees the value and has been told, and say so."""
     say(f"{who} begins", files=database_files())
-    until(lambda: LAST_HEARD.get("flag", "one") == value == CLIENT.variation("flag", CONTEXT, None))
+    until(lambda: LAST_HEARD.get("flag", "one") == value and sees(value))
     say(who, **report())
+
+
+def sees(value: str) -> bool:
+    return CLIENT.all_flags(CONTEXT).to_values() == {"flag": value, "other": value}
 
 
 def until(condition: Callable[[], bool]) -> None:
