@@ -115,10 +115,11 @@ def check_lines(caplog: pytest.LogCaptureFixture, fault: Fault, *, expected: boo
         if record.name == "flagkeep.store" and record.levelno >= logging.WARNING
     ]
     outage = [line for line in lines if "works again" in line[1] or "until it works" in line[1]]
-    assert [level for level, _ in outage] == (["ERROR", "WARNING"] if expected else []), lines
+    whole_log = "\n".join(" ".join(line) for line in lines)
+    assert [level for level, _ in outage] == (["ERROR", "WARNING"] if expected else []), whole_log
     others = [message for level, message in lines if (level, message) not in outage]
-    assert len(others) <= 1, others
-    assert all(ALSO_SAID.get(fault.back, "nothing") in message for message in others), others
+    assert len(others) <= 1, whole_log
+    assert all(ALSO_SAID.get(fault.back, "nothing") in message for message in others), whole_log
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert {record.name for record in errors} <= {"flagkeep.store"}, errors
     assert "sesame" not in caplog.text
