@@ -293,7 +293,7 @@ class AsyncDataSystem:
         """Whether memory holds everything and is kept up to date, so that nothing is read."""
         if self._config.cache.is_off or not self._policy.prefetch:
             return False
-        return self._reader is not None and self._reader.complete.is_set()
+        return self._environment.catalog.complete
 
     def _is_too_old(self) -> bool:
         if self._policy.max_age is None:

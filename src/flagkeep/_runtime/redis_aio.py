@@ -166,6 +166,7 @@ class _OwnPool:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._make, self._arguments = connection_recipe(settings, redis.asyncio.connection)
+        self._arguments["socket_timeout"] = None  # ours is around it, and the driver's costs a task
         self._is_closed = False
         self._free: list[Line] = []
         self._lines: set[Line] = set()

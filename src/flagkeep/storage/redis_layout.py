@@ -77,6 +77,10 @@ class Names:
 
     # --- reading ------------------------------------------------------------------------------
 
+    def item(self, ref: ItemRef) -> Command:
+        """Read one item; the reply is its text."""
+        return (b"HGET", self.hashes[ref.kind], ref.key.encode())
+
     def items(self, refs: Iterable[ItemRef]) -> list[Command]:
         """Read items: one command per kind."""
         keys: dict[Kind, list[bytes]] = {}

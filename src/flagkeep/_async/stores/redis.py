@@ -97,6 +97,10 @@ class AsyncRedisStore:
         refs = [ref for ref in wanted if layout.can_be_stored(ref.key)]
         if not refs:
             return {}
+        if len(refs) == 1:  # nearly always, and cheaper than one of several
+            (ref,) = refs
+            (text,) = await self._ask(operation, (self._names.item(ref),), timeout=timeout)
+            return layout.found_items({ref: text})
         commands = self._names.items(refs)
         if len(commands) == 1:
             replies = await self._ask(operation, commands, timeout=timeout)
