@@ -20,6 +20,7 @@ from tests._sync.store_suite import flag, flags, full, part, refs
 from tests._sync.waiting import until
 from tests.servers.proxy import FaultProxy
 from tests.servers.redis import RedisServer
+from tests.servers.server import free_port
 
 ME = WriterRecord(writer="me")
 SECRET = "hunter2-%3A/secret"
@@ -419,7 +420,8 @@ def test_a_full_memory_changes_nothing(server: RedisServer) -> None:
 
 @pytest.mark.slow
 def test_a_server_of_a_cluster_asks_for_a_hash_tag() -> None:
-    with RedisServer("--cluster-enabled", "yes") as server:
+    bus = str(free_port())  # by default its number is 10,000 higher, which may be too high
+    with RedisServer("--cluster-enabled", "yes", "--cluster-port", bus) as server:
         plain = RedisStore(server.url)
         with pytest.raises(StoreUnavailable, match="cluster is down"):
             plain.replace(full(flags(a=1)), ME)
