@@ -24,6 +24,7 @@ class _Needs(msgspec.Struct, frozen=True):
 
 
 _PREREQUISITES: Final = b'"prerequisites"'
+_NO_PREREQUISITES: Final = b'"prerequisites":[]'
 _NEEDS: Final = msgspec.json.Decoder(_Needs)
 
 
@@ -51,7 +52,13 @@ def _prerequisites_first(flags: Mapping[str, SerializedItem]) -> list[str]:
     """Walk depth first with a stack of our own: a chain may be longer than Python's."""
     done: dict[str, None] = {}
     begun: set[str] = set()
-    for root in flags:
+    for root, flag in flags.items():
+        if root in begun:
+            continue
+        if _has_none(flag.data):  # most flags
+            begun.add(root)
+            done[root] = None
+            continue
         stack = [root]
         while stack:
             key = stack[-1]
@@ -79,11 +86,10 @@ def _has_none(data: bytes) -> bool:
 
     Five times cheaper than decoding, which matters for 10,000 flags.
     """
-    place = data.find(_PREREQUISITES)
-    if place < 0:
+    named = data.count(_PREREQUISITES)
+    if not named:
         return b"\\u" not in data  # the name may be written in escapes
-    after = place + len(_PREREQUISITES)
-    return data[after : after + 3] == b":[]" and data.find(_PREREQUISITES, after) < 0
+    return named == 1 and _NO_PREREQUISITES in data
 
 
 def _needs_slowly(data: bytes) -> list[str]:
