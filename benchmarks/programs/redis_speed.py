@@ -21,7 +21,8 @@ from flagkeep.stores import AsyncRedisStore, RedisStore
 
 HASH: Final = "launchdarkly:features"
 READS: Final = 200  # in one look
-LOOKS: Final = 10  # at reads of one flag, in one round
+LOOKS: Final = 10  # at what takes little time, in one round
+FILLS: Final = 4
 READER: Final = Config(daemon=True, cache=CachePolicy.off())
 CONTEXT: Final = Context.create("user-0001")
 
@@ -33,7 +34,7 @@ def fill(url: str, rounds: int, least: Least) -> str:
     items = {key: SerializedItem(1, deleted=False, data=data) for key, data in mapping.items()}
     changes = ChangeSet(full=True, flags=items, segments={})
     record = WriterRecord(writer="benchmark")  # as a client writes
-    for _ in range(rounds):
+    for _ in range(rounds * FILLS):
         plain.flushdb()
         least.time("HSET", lambda: plain.hset(HASH, mapping=mapping))
         plain.flushdb()
