@@ -32,13 +32,14 @@ def has_locked(process: int, file: Path) -> bool:
     )
 
 
-def socket_of(port: int) -> str:
-    """The connection that was made from a port of loopback, as `open_files` calls it."""
-    for line in (PROC / "net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if int(fields[1].partition(":")[2], 16) == port:
-            return f"socket:[{fields[9]}]"
-    return f"nothing at port {port}"
+def socket_of(port: int) -> str | None:
+    """The connection that was made from a port of loopback, as `open_files` calls it, if open."""
+    for _ in range(20):  # the kernel lists a long table in pieces, and may leave a line out
+        for line in (PROC / "net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[1].partition(":")[2], 16) == port:
+                return f"socket:[{fields[9]}]"
+    return None
 
 
 def children(process: int) -> list[int]:

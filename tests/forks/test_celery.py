@@ -1,13 +1,15 @@
 """Celery's prefork pool: tasks run in children of the process that imported the application."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pytest
-from celery import Celery
 
 from tests.forks.application import Application, check_worker
-from tests.forks.world import PATIENCE, World
+from tests.forks.world import World
 from tests.servers.redis import RedisServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.extras]
@@ -16,15 +18,11 @@ OPTIONS: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat",
 
 
 class CeleryWorker(Application):
-    """A pool of one child.
+    """A pool of one child, and another process that sends it tasks."""
 
-    Args:
-        broker: the database through which tasks and results go.
-    """
-
-    def __init__(self, broker: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._broker = broker
+        self._sender: subprocess.Popen[str] | None = None
 
     def command(self) -> Sequence[str]:
         pool = ("--pool", "prefork", "--concurrency", "1")
@@ -33,10 +31,26 @@ class CeleryWorker(Application):
     def is_ready(self) -> bool:
         return " ready." in self.log()
 
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "tests.forks.programs.send"]
+        self._sender = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return super().__enter__()
+
+    def remove(self) -> None:
+        if self._sender is not None:
+            self._sender.kill()
+            self._sender.communicate()
+        super().remove()
+
     def ask(self, path: str = "/") -> dict[str, Any]:
-        with Celery("forks", broker=self._broker, backend=self._broker) as app:
-            answer: dict[str, Any] = app.send_task("ask", (path,)).get(timeout=PATIENCE)
-            return answer
+        assert self._sender is not None
+        assert self._sender.stdin is not None
+        assert self._sender.stdout is not None
+        print(path, file=self._sender.stdin, flush=True)
+        answer: dict[str, Any] = json.loads(self._sender.stdout.readline())
+        return answer
 
     def see(self, world: World, worker: int, value: str) -> None:
         """A task would have to come from the parent, which may be standing still."""
@@ -47,7 +61,6 @@ class CeleryWorker(Application):
 def test_a_worker_sees_changes_on_its_own(
     world: World, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broker = f"redis://127.0.0.1:{redis_server.port}/1"
-    monkeypatch.setenv("FORKS_BROKER", broker)
-    with CeleryWorker(broker) as worker:
+    monkeypatch.setenv("FORKS_BROKER", f"redis://127.0.0.1:{redis_server.port}/1")
+    with CeleryWorker() as worker:
         check_worker(worker, world, parent_listens=True)
