@@ -187,8 +187,7 @@ def test_a_child_has_connections_of_its_own(server: RedisServer) -> None:
     before = clients(server, "family")
 
     def check() -> None:
-        pool: Any = store._connections._pool
-        assert pool._lines == set()
+        assert store._connections._pools.here().lines == set()
         assert store.get_many([B])[B].version == 2
         assert clients(server, "family") == before + 1
         assert store.upsert(ChangeSet(full=False, flags=flags(a=5))) == {}

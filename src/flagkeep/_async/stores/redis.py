@@ -14,7 +14,8 @@ from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 
 if TYPE_CHECKING:
-    from flagkeep._runtime.redis_aio import Client, Connections, Lease, Pool
+    from flagkeep._async.stores.redis_connections import AsyncConnections, AsyncLease
+    from flagkeep._runtime.redis_aio import Client, Pool
 
 
 class AsyncRedisStore:
@@ -181,7 +182,7 @@ class AsyncRedisStore:
         return checked(replies)
 
     async def _ask_full_server(
-        self, lease: "Lease", commands: Sequence[layout.Command], last: float | None
+        self, lease: "AsyncLease", commands: Sequence[layout.Command], last: float | None
     ) -> list[Any]:
         """Return the answers as of one moment where the memory is full."""
         while True:
@@ -196,15 +197,15 @@ class AsyncRedisStore:
             raise StoreClosed(self._connections.label, operation)
 
 
-def _connections(settings: Settings, client: object, pool: object) -> "Connections":
+def _connections(settings: Settings, client: object, pool: object) -> "AsyncConnections":
     """Return the connections of a store. The driver is imported here, which takes its time."""
     try:
-        from flagkeep._runtime.redis_aio import Connections  # noqa: PLC0415
+        from flagkeep._async.stores.redis_connections import AsyncConnections  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         if exc.name != "redis":
             raise
         raise MissingExtra("redis", "a store in Redis") from None
-    return Connections(settings, client, pool)
+    return AsyncConnections(settings, client, pool)
 
 
 def _checked_prefix(prefix: object) -> str:

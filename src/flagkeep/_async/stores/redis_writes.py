@@ -16,7 +16,7 @@ from flagkeep.storage.items import item_from_row, without_unstorable
 from flagkeep.storage.ordering import write_order
 
 if TYPE_CHECKING:
-    from flagkeep._runtime.redis_aio import Connections, Lease
+    from flagkeep._async.stores.redis_connections import AsyncConnections, AsyncLease
 
 log: Final = logging.getLogger("flagkeep.stores.redis")
 
@@ -32,7 +32,7 @@ class AsyncRedisWrites:
         names: of the keys.
     """
 
-    def __init__(self, connections: "Connections", names: layout.Names) -> None:
+    def __init__(self, connections: "AsyncConnections", names: layout.Names) -> None:
         self._connections = connections
         self._names = names
         self._may_script = True
@@ -76,7 +76,7 @@ class AsyncRedisWrites:
     # --- reading what is to be written over ---------------------------------------------------
 
     async def _read_before(
-        self, lease: "Lease", too_large: Sequence[ItemRef]
+        self, lease: "AsyncLease", too_large: Sequence[ItemRef]
     ) -> tuple[WriterRecord | None, list[tuple[ItemRef, bytes]]]:
         """Return the record and the rows that are to stay, and watch them."""
         commands = [
@@ -89,7 +89,7 @@ class AsyncRedisWrites:
         kept = [(ref, text) for ref, text in found.items() if text is not None]
         return WriterRecord.decode(previous), kept
 
-    async def _read_for(self, lease: "Lease", changes: ChangeSet) -> layout.Update:
+    async def _read_for(self, lease: "AsyncLease", changes: ChangeSet) -> layout.Update:
         """Read what `changes` would take the place of, and say what is to be written."""
         refs = [ref for ref, _ in changes.items()]
         commands = [*self._names.items(refs), self._names.record()]
@@ -102,7 +102,7 @@ class AsyncRedisWrites:
 
     # --- writing ------------------------------------------------------------------------------
 
-    async def _written(self, lease: "Lease", update: layout.Update) -> bool:
+    async def _written(self, lease: "AsyncLease", update: layout.Update) -> bool:
         """Write an update; return False if it has to be made again."""
         if not update.items:
             if not self._may_script:  # the connection must not go on watching
@@ -117,7 +117,7 @@ class AsyncRedisWrites:
             return False
         return bool(checked([reply])[0])
 
-    async def _executed(self, lease: "Lease", commands: Sequence[layout.Command]) -> bool:
+    async def _executed(self, lease: "AsyncLease", commands: Sequence[layout.Command]) -> bool:
         """Run a transaction; return False if something that was watched has changed."""
         *queued, results = await lease.ask(commands, last=LONG * self._connections.timeout)
         checked(queued)  # the first refusal says more than EXEC's, which only says that it failed

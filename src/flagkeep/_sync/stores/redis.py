@@ -14,7 +14,8 @@ from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 
 if TYPE_CHECKING:
-    from flagkeep._runtime.redis_threads import Client, Connections, Lease, Pool
+    from flagkeep._sync.stores.redis_connections import Connections, Lease
+    from flagkeep._runtime.redis_threads import Client, Pool
 
 
 class RedisStore:
@@ -199,7 +200,7 @@ class RedisStore:
 def _connections(settings: Settings, client: object, pool: object) -> "Connections":
     """Return the connections of a store. The driver is imported here, which takes its time."""
     try:
-        from flagkeep._runtime.redis_threads import Connections  # noqa: PLC0415
+        from flagkeep._sync.stores.redis_connections import Connections  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         if exc.name != "redis":
             raise

@@ -16,7 +16,7 @@ from flagkeep.storage.items import item_from_row, without_unstorable
 from flagkeep.storage.ordering import write_order
 
 if TYPE_CHECKING:
-    from flagkeep._runtime.redis_threads import Connections, Lease
+    from flagkeep._sync.stores.redis_connections import Connections, Lease
 
 log: Final = logging.getLogger("flagkeep.stores.redis")
 
