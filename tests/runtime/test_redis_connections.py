@@ -253,6 +253,20 @@ def test_a_child_of_an_asyncio_program_has_connections_of_its_own(server: RedisS
     asyncio.run(parent())
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_what_a_task_holds_during_a_fork_stays_its_parents(server: RedisServer) -> None:
+    store = AsyncRedisStore(server.url)
+
+    def give_up() -> None:
+        with suppress(StopIteration):  # a step of the task in the child; the loop is the parent's
+            lease.__aexit__(TimeoutError, TimeoutError(), None).send(None)
+
+    async with store._connections.lease("get_many", timeout=5.0) as lease:
+        assert in_child(give_up) == 0
+        assert await lease.ask([(b"PING",)]) == [b"PONG"]
+    await store.aclose()
+
+
 # --- what answers is something else ---------------------------------------------------------------
 
 

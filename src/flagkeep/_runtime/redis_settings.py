@@ -16,6 +16,8 @@ from flagkeep.errors import ConfigError
 
 DEFAULT_URL: Final = "redis://localhost:6379/0"
 FORMS: Final = "redis://host:6379/0, rediss://host:6379/0 (TLS) or unix:///path/of/socket?db=0"
+DEFAULT_CONNECT_TIMEOUT: Final = 1.0
+DEFAULT_TIMEOUT: Final = 2.0
 DEFAULT_CONNECTIONS: Final = 64
 
 _SCHEMES: Final = frozenset(("redis", "rediss", "unix"))
@@ -73,8 +75,8 @@ class Settings:
         password: str | None = None,
         database: int | None = None,
         tls: RedisTLS | None = None,
-        connect_timeout: float = 1.0,
-        timeout: float = 2.0,
+        connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        timeout: float = DEFAULT_TIMEOUT,
         max_connections: int | None = None,
         options: Mapping[str, Any] | None = None,
         is_given: bool = False,

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from flagkeep._async.stores.redis_writes import AsyncRedisWrites
 from flagkeep._runtime.redis_errors import LONG, checked, is_refused
-from flagkeep._runtime.redis_settings import DEFAULT_URL, Settings
+from flagkeep._runtime.redis_settings import (
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_TIMEOUT,
+    DEFAULT_URL,
+    Settings,
+)
 from flagkeep.config import RedisTLS
 from flagkeep.errors import ConfigError, MissingExtra, StoreClosed
 from flagkeep.model.changeset import ChangeSet
@@ -57,8 +62,8 @@ class AsyncRedisStore:
         password: str | None = None,
         database: int | None = None,
         tls: RedisTLS | None = None,
-        connect_timeout: float = 1.0,
-        timeout: float = 2.0,
+        connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        timeout: float = DEFAULT_TIMEOUT,
         max_connections: int | None = None,
         client: "Client | None" = None,
         pool: "Pool | None" = None,
