@@ -5,8 +5,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Final
 
 from tests.forks.proc import children
@@ -40,14 +40,26 @@ class Application(Server):
             return bool(self.ask())
         return False
 
+    def stop(self) -> None:
+        with self._and_its_workers():
+            super().stop()
+
+    def kill(self) -> None:
+        with self._and_its_workers():
+            super().kill()
+
     def remove(self) -> None:
-        """End it and its workers, and delete its folder."""
-        workers = [] if self.pid is None else children(self.pid)
+        """Let it end in peace, and delete its folder."""
         self.stop()
+        super().remove()
+
+    @contextmanager
+    def _and_its_workers(self) -> Iterator[None]:
+        workers = [] if self.pid is None else children(self.pid)
+        yield
         for worker in workers:
             with suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
-        super().remove()
 
     def ask(self, path: str = "/") -> dict[str, Any]:
         """Return what the application answers."""
