@@ -1,23 +1,30 @@
-"""What a store may do wrong in part: single operations that fail, items that nobody can read."""
+"""What only happens when things come in an unlucky order: late answers, outages, lost data."""
 
+import logging
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from flagkeep._sync import store_reader
+from flagkeep._sync import store_reader, store_writer
 from flagkeep._sync.client import Client
 from flagkeep._runtime import threads as runtime
 from flagkeep.config import CachePolicy, Config, StorePolicy
 from flagkeep.errors import StoreUnavailable
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.context import Context
-from flagkeep.model.item import SerializedItem
-from flagkeep.storage.contents import StoreContents
-from tests._sync.hand_source import environment, flag
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
+from flagkeep.model.status import StoreStatus
+from flagkeep.storage import freshness
+from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
+from tests._sync.hand_source import HandSource, changes, environment, flag
 from tests._sync.slow_store import SlowStore
-from tests._sync.waiting import pause
+from tests._sync.waiting import pause, until, until_value
 
 USER = Context.create("user-key")
+FOR_EVER = CachePolicy.forever()
+SHORT = CachePolicy(0.05)
+OFF = CachePolicy.off()
 
 
 @pytest.fixture(autouse=True)
@@ -26,54 +33,509 @@ def _quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_reader, "HEARTBEAT", 0.1)
 
 
-class HalfStore(SlowStore):
-    """A store that answers single reads, and fails to read everything when told to."""
+class OddStore(SlowStore):
+    """A store that can tell of changes, and whose single operations fail one by one.
 
-    is_half_down = False
+    Attributes:
+        news: what the next poll tells; with `poll_interval` set.
+        failing: names of operations that fail.
+        replaces: how often a full set was to be written.
+        bad: rows that cannot be used, told with every read of everything.
+        latency: seconds that an answer takes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.news: StoreChanges | None = None
+        self.failing: set[str] = set()
+        self.replaces = 0
+        self.bad: tuple[BadItem, ...] = ()
+        self.latency = 0.0
+
+    def is_initialized(self, *, timeout: float | None = None) -> bool:
+        self._take_time(timeout)
+        return super().is_initialized(timeout=timeout)
+
+    def get_many(
+        self, wanted: Iterable[ItemRef], *, timeout: float | None = None
+    ) -> dict[ItemRef, SerializedItem]:
+        self._take_time(timeout)
+        return super().get_many(wanted, timeout=timeout)
+
+    def _take_time(self, timeout: float | None) -> None:
+        if self.latency:
+            wait = self.latency if timeout is None else min(timeout, self.latency)
+            runtime.Event().wait(wait)
+            if wait < self.latency:
+                raise StoreUnavailable(self.name, "read", "too slow")
+
+    def poll_changes(self) -> StoreChanges | None:
+        self._check("poll_changes")
+        news, self.news = self.news, None
+        return news
 
     def get_all(self, *, timeout: float | None = None) -> StoreContents:
-        if self.is_half_down:
-            raise StoreUnavailable(self.name, "get_all", "not permitted")
-        return super().get_all(timeout=timeout)
+        self._take_time(timeout)
+        found = super().get_all(timeout=timeout)
+        return StoreContents(found.initialized, found.flags, found.segments, self.bad)
+
+    def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
+        self.replaces += 1
+        self._check("replace")
+        super().replace(changes, record)
+
+    def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
+        self._check("upsert")
+        return super().upsert(changes)
+
+    def tell(self, *keys: str) -> None:
+        """Let the next poll say that these flags changed."""
+        self.news = StoreChanges(tuple(ItemRef(Kind.FLAG, key) for key in keys))
+
+    def lose_flags(self) -> None:
+        """Keep the marker and lose every flag, as an eviction of a whole hash does."""
+        contents = self._contents
+        self._contents = StoreContents(contents.initialized, {}, dict(contents.segments))
+
+    def lose_marker(self) -> None:
+        """Be as a store that only ever got single items."""
+        contents = self._contents
+        self._contents = StoreContents(False, dict(contents.flags), dict(contents.segments))
+
+    def _check(self, operation: str) -> None:
+        super()._check(operation)
+        if operation in self.failing:
+            raise StoreUnavailable(self.name, operation, "not permitted")
 
 
-def filled(*flags: dict[str, Any]) -> HalfStore:
-    store = HalfStore()
-    store.replace(environment(*flags))
+def filled(*flags: dict[str, Any], **more: Any) -> OddStore:
+    store = OddStore()
+    store.replace(environment(*flags, **more))
     return store
 
 
-def reading(store: SlowStore, cache: CachePolicy, *, prefetch: bool) -> Client:
-    settings = StorePolicy(prefetch=prefetch)
+def reading(store: SlowStore, cache: CachePolicy, **policy: Any) -> Client:
+    """Return a client in daemon mode that reads items one by one."""
+    settings = StorePolicy(**{"prefetch": False, **policy})
     return Client(Config(daemon=True, cache=cache, store_policy=settings), store=store)
 
 
-@pytest.mark.slow
+def connected(
+    store: SlowStore, source: HandSource, cache: CachePolicy, **policy: Any
+) -> Client:
+    """Return a client with a source that reads items through its store."""
+    settings = StorePolicy(**{"prefetch": False, **policy})
+    return Client(Config(source=source, cache=cache, store_policy=settings), store=store)
+
+
+def status_of(client: Client) -> StoreStatus:
+    status = client.status.store
+    assert status is not None
+    return status
+
+
+class Crowd:
+    """Several evaluations at once."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+        self._tasks: list[runtime.Task] = []
+
+    def add(self, client: Client, key: str) -> None:
+        def evaluate() -> None:
+            self.seen.append(client.variation(key, USER, "dflt"))
+
+        self._tasks.append(runtime.spawn("evaluation", evaluate))
+
+    def add_all_flags(self, client: Client) -> None:
+        def evaluate() -> None:
+            self.seen.append((client.all_flags(USER)).to_values())
+
+        self._tasks.append(runtime.spawn("evaluation", evaluate))
+
+    def done(self) -> list[Any]:
+        for task in self._tasks:
+            assert task.join(10)
+        return self.seen
+
+
+# --- late answers ------------------------------------------------------------------------------
+
+
+def test_an_answer_from_before_a_change_does_not_count_as_fresh() -> None:
+    store = filled(flag("f", "old"))
+    store.poll_interval = 0.005
+    with reading(store, FOR_EVER) as client:
+        until(lambda: store.probes > 0)
+        store.gate.clear()
+        crowd = Crowd()
+        crowd.add(client, "f")
+        until(lambda: len(store.reads) == 1)
+        store.upsert(changes(flag("f", "new", version=2)))
+        store.tell("f")
+        until(lambda: store.news is None)
+        pause()
+        store.gate.set()
+        crowd.done()
+        until_value(client, "f", USER, "new")
+
+
+def test_all_flags_have_a_new_flag_that_the_store_tells_of() -> None:
+    store = filled(flag("f", "a"))
+    store.poll_interval = 0.005
+    with reading(store, FOR_EVER) as client:
+        assert (client.all_flags(USER)).to_values() == {"f": "a"}
+        store.upsert(changes(flag("g", "b")))
+        store.tell("g")
+        give_up = runtime.monotonic() + 3
+        while (client.all_flags(USER)).to_values() != {"f": "a", "g": "b"}:
+            assert runtime.monotonic() < give_up
+            pause()
+
+
+def test_reads_of_everything_are_merged() -> None:
+    store = filled(flag("f", "a"))
+    with reading(store, FOR_EVER) as client:
+        until(lambda: store.probes > 0)
+        store.gate.clear()
+        crowd = Crowd()
+        for _ in range(8):
+            crowd.add_all_flags(client)
+        until(lambda: store.full_reads > 0)
+        pause()
+        store.gate.set()
+        assert crowd.done() == [{"f": "a"}] * 8
+        assert store.full_reads == 1
+
+
+# --- what is kept ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cache", [OFF, SHORT, FOR_EVER])
+def test_keys_that_do_not_exist_do_not_pile_up(
+    monkeypatch: pytest.MonkeyPatch, cache: CachePolicy
+) -> None:
+    monkeypatch.setattr(freshness, "MOST_MISSES", 10)
+    store = filled(flag("f", "a"))
+    with reading(store, cache) as client:
+        for number in range(500):
+            client.variation(f"none{number}", USER, None)
+            if number % 50 == 0:
+                runtime.Event().wait(0.02)
+        items = client._data._cache
+        assert items is not None
+        assert len(items.known.absent) < 100
+        assert len(items._environment.fills._items) < 100
+
+
+def test_an_item_that_is_gone_does_not_come_back_in_an_outage() -> None:
+    store = filled(flag("f", "a"), flag("g", "a"))
+    with reading(store, OFF, keep_when_wiped=False) as client:
+        assert client.variation("f", USER, None) == "a"
+        store.forget("f")
+        assert client.variation("f", USER, "dflt") == "dflt"
+        store.is_down = True
+        assert client.variation("f", USER, "dflt") == "dflt"
+
+
+def test_an_item_that_is_gone_does_not_come_back_from_memory() -> None:
+    store = filled(flag("f", "a"), flag("g", "a"))
+    with reading(store, OFF, prefetch=True, keep_when_wiped=False) as client:
+        assert client.wait_until_ready()
+        assert client.variation("f", USER, None) == "a"
+        store.forget("f")
+        assert client.variation("f", USER, "dflt") == "dflt"
+        store.is_down = True
+        assert client.variation("f", USER, "dflt") == "dflt"
+
+
+@pytest.mark.parametrize("cache", [OFF, SHORT])
+def test_during_an_outage_what_the_source_said_last_is_served(cache: CachePolicy) -> None:
+    store, source = OddStore(), HandSource()
+    with connected(store, source, cache) as client:
+        source.deliver(environment(flag("f", "old")))
+        until(lambda: store.has_data)
+        until_value(client, "f", USER, "old")
+        store.is_down = True
+        source.deliver(changes(flag("f", "new", version=2)))
+        until(lambda: not status_of(client).available)
+        until_value(client, "f", USER, "new")
+
+
+def test_what_was_written_is_the_last_known_good() -> None:
+    store, source = OddStore(), HandSource()
+    with connected(store, source, OFF) as client:
+        source.deliver(environment(flag("f", "old")))
+        until(lambda: store.has_data)
+        until_value(client, "f", USER, "old")
+        source.deliver(changes(flag("f", "new", version=2)))
+        ref = ItemRef(Kind.FLAG, "f")
+        give_up = runtime.monotonic() + 5
+        while (SlowStore.get_many(store, (ref,)))[ref].version < 2:
+            assert runtime.monotonic() < give_up
+            pause()
+        store.is_down = True
+        assert client.variation("f", USER, "dflt") == "new"
+
+
+# --- lost data ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cache", [OFF, SHORT])
 @pytest.mark.parametrize("prefetch", [False, True])
-@pytest.mark.parametrize("cache", [CachePolicy.off(), CachePolicy(0.05)])
-def test_a_store_that_cannot_read_everything_is_logged_once(
-    caplog: pytest.LogCaptureFixture, cache: CachePolicy, *, prefetch: bool
+def test_flags_that_vanish_beside_the_marker_are_still_served(
+    cache: CachePolicy,
+    prefetch: bool,  # noqa: FBT001
+) -> None:
+    store = filled(flag("f", "a"), flag("g", "a"))
+    store._record = None
+    with reading(store, cache, prefetch=prefetch) as client:
+        assert client.variation("f", USER, None) == "a"
+        assert client.wait_until_ready()
+        store.lose_flags()
+        give_up = runtime.monotonic() + 0.3
+        while runtime.monotonic() < give_up:
+            assert client.variation("f", USER, "dflt") == "a"
+            pause()
+
+
+@pytest.mark.parametrize("cache", [OFF, SHORT])
+@pytest.mark.parametrize("prefetch", [False, True])
+def test_a_store_that_has_its_data_again_is_not_called_wiped_any_more(
+    cache: CachePolicy,
+    prefetch: bool,  # noqa: FBT001
 ) -> None:
     store = filled(flag("f", "a"))
     with reading(store, cache, prefetch=prefetch) as client:
         assert client.variation("f", USER, None) == "a"
-        store.is_half_down = True
+        assert client.wait_until_ready()
+        store.lose_everything()
+        until(lambda: status_of(client).wiped)
+        store.replace(environment(flag("f", "b", version=2)))
+        until_value(client, "f", USER, "b")
+        give_up = runtime.monotonic() + 2
+        while status_of(client).wiped:  # whoever goes on asking does not hide it
+            assert client.variation("f", USER, None) == "b"
+            pause()
+            assert runtime.monotonic() < give_up, "still called wiped"
+
+
+def test_when_the_last_segment_is_removed_flags_still_change() -> None:
+    segment = {"key": "s", "version": 1, "included": [], "excluded": [], "salt": "", "rules": []}
+    store = filled(flag("f", "a"), segments=(segment,))
+    with reading(store, SHORT, prefetch=True) as client:
+        assert client.wait_until_ready()
+        until_value(client, "f", USER, "a")
+        store.replace(environment(flag("f", "b", version=2)))  # by somebody without a record
+        store._record = None
+        until_value(client, "f", USER, "b")
+
+
+def test_an_only_segment_that_turns_bad_is_no_loss_of_data() -> None:
+    segment = {"key": "s", "version": 1, "included": [], "excluded": [], "salt": "", "rules": []}
+    store = filled(flag("f", "a"), segments=(segment,))
+    with reading(store, SHORT, prefetch=True) as client:
+        assert client.wait_until_ready()
+        until_value(client, "f", USER, "a")
+        store.bad = (BadItem(Kind.SEGMENT, "s", "$", "it is no JSON"),)
+        store.replace(environment(flag("f", "b", version=2)))
+        store._record = None
+        until_value(client, "f", USER, "b")
+        assert not status_of(client).wiped
+
+
+def test_a_store_without_a_marker_is_not_read_again_and_again() -> None:
+    store = filled(flag("f", "a"))
+    store.lose_marker()
+    with reading(store, FOR_EVER) as client:
+        for _ in range(5):
+            assert client.variation("f", USER, None) == "a"
+            probes = store.probes
+            until(lambda: store.probes > probes)  # noqa: B023
+        assert store.full_reads <= 1
+        assert store.count("f") == 1
+
+
+def test_older_versions_found_by_a_read_of_everything_are_reported() -> None:
+    store = filled(flag("f", "new", version=5))
+    with reading(store, OFF) as client:
+        assert client.variation("f", USER, None) == "new"
+        store.replace(environment(flag("f", "old", version=3)))
+        assert (client.all_flags(USER)).to_values() == {"f": "old"}
+        assert status_of(client).rolled_back
+
+
+@pytest.mark.parametrize("prefetch", [False, True])
+def test_an_item_that_is_good_again_as_it_was_is_not_called_bad(prefetch: bool) -> None:  # noqa: FBT001
+    good = environment(flag("f", "a"))
+    store = filled(flag("f", "a"))
+    with reading(store, OFF, prefetch=prefetch) as client:
+        assert client.variation("f", USER, None) == "a"
+        broken = SerializedItem(2, deleted=False, data=b'{"key":"f","version":2,"rules":3}')
+        store.upsert(ChangeSet(full=False, flags={"f": broken}))
+        assert client.variation("f", USER, None) == "a"
+        assert client.status.bad_items
+        store.replace(good)
+        assert client.variation("f", USER, None) == "a"
+        assert client.status.bad_items == ()
+
+
+# --- outages -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefetch", [False, True])
+@pytest.mark.parametrize("cache", [OFF, SHORT])
+@pytest.mark.parametrize("failing", ["get_many", "get_all"])
+def test_a_store_that_fails_in_part_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+    cache: CachePolicy,
+    prefetch: bool,  # noqa: FBT001
+    failing: str,
+) -> None:
+    store = filled(flag("f", "a"))
+    with reading(store, cache, prefetch=prefetch) as client:
+        assert client.variation("f", USER, None) == "a"
+        store.failing.add(failing)
         give_up = runtime.monotonic() + 0.5
         while runtime.monotonic() < give_up:
             assert client.variation("f", USER, "dflt") == "a"
             pause()
+        store.failing.clear()
+    lines = [one.getMessage() for one in caplog.records if one.name == "flagkeep.store"]
+    assert len(lines) <= 2, lines
+
+
+@pytest.mark.parametrize("prefetch", [False, True])
+def test_answers_that_come_after_the_deadline_are_one_outage(
+    caplog: pytest.LogCaptureFixture,
+    prefetch: bool,  # noqa: FBT001
+) -> None:
+    store = filled(flag("f", "a"))
+    with reading(store, OFF, prefetch=prefetch, deadline=0.03) as client:
+        assert client.variation("f", USER, None) == "a"
+        until(lambda: store.probes > 0)
+        store.latency = 0.06
+        give_up = runtime.monotonic() + 1.0
+        while runtime.monotonic() < give_up:
+            assert client.variation("f", USER, "dflt") == "a"
+            pause()
         lines = [one.getMessage() for one in caplog.records if one.name == "flagkeep.store"]
-        store.is_half_down = False
-    assert len(lines) <= 1, lines
+        store.latency = 0.0
+        assert len(lines) == 1, lines
+
+
+def test_a_writer_tries_again_once_at_a_time_however_much_the_source_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_writer, "RETRY_AFTER", 0.05)
+    store, source = OddStore(), HandSource()
+    config = Config(source=source)
+    with Client(config, store=store) as client:
+        source.deliver(environment(flag("f", 0)))
+        until(lambda: store.has_data)
+        store.is_down = True
+        for version in range(2, 42):
+            source.deliver(changes(flag("f", version, version=version)))
+        until(lambda: not status_of(client).available)
+        runtime.Event().wait(0.1)
+        before = store.replaces
+        runtime.Event().wait(0.5)
+        tries = store.replaces - before
+        store.is_down = False
+        assert tries <= 15, tries
+
+
+# --- stores of somebody else -------------------------------------------------------------------
+
+
+class ForeignStore(OddStore):
+    """A store that does what no store should.
+
+    Attributes:
+        answer: what it returns in the place of items, if not None.
+        is_nothing: whether a read of everything returns None.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: Any = ()
+        self.is_nothing = False
+
+    def get_many(self, wanted: Any, *, timeout: float | None = None) -> Any:
+        found = super().get_many(wanted, timeout=timeout)
+        return found if self.answer == () else self.answer
+
+    def get_all(self, *, timeout: float | None = None) -> Any:
+        found = super().get_all(timeout=timeout)
+        return None if self.is_nothing else found
+
+
+@pytest.mark.parametrize("cache", [OFF, SHORT])
+@pytest.mark.parametrize(
+    "answer", [None, {ItemRef(Kind.FLAG, "f"): "text"}, {ItemRef(Kind.FLAG, "f"): None}]
+)
+def test_an_answer_that_is_none_leaves_the_last_known_good(
+    caplog: pytest.LogCaptureFixture, cache: CachePolicy, answer: Any
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = ForeignStore()
+    store.replace(environment(flag("f", "a")))
+    with reading(store, cache) as client:
+        assert client.variation("f", USER, None) == "a"
+        store.answer = answer
+        give_up = runtime.monotonic() + 0.2
+        while runtime.monotonic() < give_up:
+            assert client.variation("f", USER, "dflt") == "a"
+            pause()
+
+
+def test_background_jobs_go_on_after_a_read_that_made_no_sense() -> None:
+    store = ForeignStore()
+    store.replace(environment(flag("f", "a")))
+    with reading(store, FOR_EVER, prefetch=True) as client:
+        assert client.wait_until_ready()
+        store.is_down = True
+        until(lambda: not status_of(client).available)
+        store.is_nothing = True
+        store.is_down = False
+        full_reads = store.full_reads
+        until(lambda: store.full_reads > full_reads)
+        pause()
+        store.upsert(changes(flag("f", "b", version=2)))
+        store.is_nothing = False
+        until_value(client, "f", USER, "b")
+
+
+def test_the_heartbeat_goes_on_after_a_read_that_made_no_sense() -> None:
+    store = ForeignStore()
+    store.upsert(changes(flag("f", "a")))  # no marker: each heartbeat reads everything
+    store.is_nothing = True
+    with reading(store, FOR_EVER, prefetch=True) as client:
+        until(lambda: store.full_reads > 0)
+        for _ in range(3):
+            pause()
+        store.is_nothing = False
+        store.replace(environment(flag("f", "b", version=2)))
+        probes = store.probes
+        until(lambda: store.probes > probes)
+        until_value(client, "f", USER, "b")
+
+
+def test_a_store_that_cannot_be_closed_does_not_raise() -> None:
+    class Stubborn(SlowStore):
+        def close(self) -> None:
+            raise OSError("it is stuck")
+
+    client = reading(Stubborn(), OFF)
+    client.wait_until_ready()
+    assert not (client.close()).complete
 
 
 def test_a_deeply_nested_item_is_a_bad_item() -> None:
     store = filled(flag("f", "a"))
     deep = b'{"key":"g","version":1,"variations":[' + b"[" * 100_000 + b"]" * 100_000 + b"]}"
-    store.upsert(
-        ChangeSet(full=False, flags={"g": SerializedItem(1, deleted=False, data=deep)})
-    )
-    with reading(store, CachePolicy.off(), prefetch=True) as client:
+    store.upsert(ChangeSet(full=False, flags={"g": SerializedItem(1, False, deep)}))
+    with reading(store, OFF, prefetch=True) as client:
         assert client.wait_until_ready()
         assert client.variation("f", USER, None) == "a"
         assert client.variation("g", USER, "dflt") == "dflt"

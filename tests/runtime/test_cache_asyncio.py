@@ -1,7 +1,8 @@
-"""The cache where only asyncio can go wrong: cancellation."""
+"""The cache where only asyncio can go wrong: cancellation, and one event loop after the other."""
 
 import asyncio
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from flagkeep import AsyncClient, Config, Context
 from flagkeep._async import store_reader
 from flagkeep.config import CachePolicy, StorePolicy
-from tests._async.hand_source import environment, flag
+from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.storage.contents import StoreContents, WriterRecord
+from tests._async.hand_source import changes, environment, flag
 from tests._async.slow_store import AsyncSlowStore
-from tests._async.waiting import until
+from tests._async.waiting import until, until_value
 
 USER = Context.create("user-key")
 FOR_EVER = CachePolicy.forever()
@@ -82,3 +85,120 @@ async def test_cancelled_evaluations_leave_nothing_behind(cache: CachePolicy) ->
         assert client._data._cache._flights == {}
         assert store.gate._waiting == set()
         assert await client.variation("f", USER, None) == "a"
+
+
+def test_a_client_works_on_in_a_second_event_loop() -> None:
+    async def first() -> tuple[AsyncSlowStore, AsyncClient]:
+        store = await filled(flag("f", "a"))
+        client = reading(store, SHORT, prefetch=True)
+        assert await client.wait_until_ready()
+        assert await client.variation("f", USER, None) == "a"
+        return store, client
+
+    async def second(store: AsyncSlowStore, client: AsyncClient) -> None:
+        assert await client.variation("f", USER, None) == "a"
+        await store.upsert(changes(flag("f", "b", version=2)))
+        await until_value(client, "f", USER, "b")
+        assert (await client.aclose()).complete
+
+    store, client = asyncio.run(first())
+    asyncio.run(second(store, client))
+
+
+@pytest.mark.anyio
+async def test_a_driver_that_raises_cancelled_ends_nothing() -> None:
+    class Cancelling(AsyncSlowStore):
+        is_cancelling = False
+
+        async def get_all(self, *, timeout: float | None = None) -> StoreContents:
+            if self.is_cancelling:
+                raise asyncio.CancelledError
+            return await super().get_all(timeout=timeout)
+
+    store = Cancelling()
+    await store.replace(environment(flag("f", "a")))
+    async with reading(store, SHORT, prefetch=True) as client:
+        assert await client.wait_until_ready()
+        store.is_cancelling = True
+        await asyncio.sleep(0.2)
+        store.is_cancelling = False
+        await store.upsert(changes(flag("f", "b", version=2)))
+        await until_value(client, "f", USER, "b")
+
+
+@pytest.mark.anyio
+async def test_a_driver_that_raises_cancelled_fails_an_evaluation_only() -> None:
+    class Cancelling(AsyncSlowStore):
+        is_cancelling = False
+
+        async def get_many(
+            self, wanted: Iterable[ItemRef], *, timeout: float | None = None
+        ) -> dict[ItemRef, SerializedItem]:
+            if self.is_cancelling:
+                raise asyncio.CancelledError
+            return await super().get_many(wanted, timeout=timeout)
+
+    store = Cancelling()
+    await store.replace(environment(flag("f", "a")))
+    async with reading(store, OFF) as client:
+        assert await client.variation("f", USER, None) == "a"
+        store.is_cancelling = True
+        assert await client.variation("f", USER, "dflt") == "a"
+
+
+@pytest.mark.anyio
+async def test_a_close_that_was_cancelled_can_be_made_again() -> None:
+    class Slow(AsyncSlowStore):
+        is_closed = False
+
+        async def get_all(self, *, timeout: float | None = None) -> StoreContents:
+            await self.gate.wait(None)
+            return await super().get_all(timeout=timeout)
+
+        async def aclose(self) -> None:
+            self.is_closed = True
+            await super().aclose()
+
+    store = Slow()
+    store.gate.clear()
+    client = reading(store, FOR_EVER, prefetch=True)
+    await client.variation("f", USER, None)
+    await until(lambda: bool(store.reads))
+    await asyncio.sleep(0.1)
+    closing = asyncio.create_task(client.aclose())
+    await asyncio.sleep(0.05)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    store.gate.set()
+    await client.aclose()
+    assert store.is_closed
+
+
+@pytest.mark.anyio
+async def test_the_deadline_covers_finding_out_what_became_of_an_item() -> None:
+    segment = {"key": "s", "version": 1, "included": [], "excluded": [], "salt": "", "rules": []}
+
+    class Hanging(AsyncSlowStore):
+        async def read_record(self) -> WriterRecord | None:
+            await self.gate.wait(20)
+            return None
+
+    store = Hanging()
+    await store.replace(environment(flag("f", "a"), flag("g", "b"), segments=(segment,)))
+    async with reading(store, OFF, prefetch=True, deadline=0.2) as client:
+        assert await client.wait_until_ready()
+        assert await client.variation("f", USER, None) == "a"
+        await store.replace(environment(flag("g", "b")))
+        read_all = store.get_all
+
+        async def get_all(*, timeout: float | None = None) -> StoreContents:
+            found = await read_all(timeout=timeout)
+            store.gate.clear()
+            return found
+
+        store.get_all = get_all  # type: ignore[method-assign]
+        began = asyncio.get_running_loop().time()
+        await client.variation("f", USER, "dflt")
+        took = asyncio.get_running_loop().time() - began
+        store.gate.set()
+        assert took < 2

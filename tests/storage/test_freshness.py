@@ -49,9 +49,12 @@ def test_everything_is_fresh_until_one_thing_is_not() -> None:
     fresh = Freshness(10)
     fresh.note([A, B], [], now=100)
     fresh.has_all = True
-    assert fresh.drop([C]) == []
+    assert fresh.expire(now=100) == []
     assert fresh.has_all
     assert fresh.drop([A]) == [A]
+    assert not fresh.has_all
+    fresh.has_all = True
+    assert fresh.drop([C]) == []  # it is new, perhaps
     assert not fresh.has_all
     fresh.has_all = True
     assert fresh.drop(None) == [B]

@@ -119,7 +119,11 @@ class AsyncClient:
         fork.settle()
         if self._report is None:
             self._report = CloseReport(complete=False)
-            self._report = CloseReport(complete=await self._data.stop(timeout))
+            try:
+                self._report = CloseReport(complete=await self._data.stop(timeout))
+            except BaseException:
+                self._report = None  # was cancelled: to be called again
+                raise
         return self._report
 
     async def __aenter__(self) -> Self:
@@ -348,7 +352,7 @@ class AsyncClient:
             self._data.start()
             await self._data.pump(deadline)
         if not self._data.is_ready:
-            await self._data.look_for_data(self._deadline)
+            await self._data.look_for_data(max(0.001, deadline - runtime.monotonic()))
         if not self._data.is_ready:
             self._warn_once("the client has no flag data yet: evaluations answer the default")
             return _failed(ErrorKind.CLIENT_NOT_READY)

@@ -4,15 +4,15 @@ Everything that changes what evaluations see is in this file. Readers take `cata
 lock; writers come from several threads and take turns.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
 from flagkeep._runtime import aio as runtime
 from flagkeep.evaluation.catalog import Catalog
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import BadItem, ItemRef
-from flagkeep.storage.dataset import Change, DataSet, replaced, updated
+from flagkeep.model.item import BadItem, ItemRef, Kind
+from flagkeep.storage.dataset import Change, DataSet, replaced, updated, without
 from flagkeep.storage.freshness import Fills, Rollbacks
 
 SwapListener = Callable[[DataSet, DataSet, frozenset[ItemRef]], None]
@@ -60,7 +60,7 @@ class AsyncEnvironment:
             if self.is_of_source:
                 return
             kept = {}
-            for ref in self.fills.overlapping(began):
+            for ref in self._filled_since(began):
                 known = self.data.item(ref)
                 found = read.of(ref.kind).get(ref.key)
                 if known is not None and not self.fills.may_fill(ref, began, known, found):
@@ -70,8 +70,17 @@ class AsyncEnvironment:
             self._swap(change)
             self.fills.ended_all(began)
 
-    def take_some(self, read: ChangeSet, began: int) -> None:
-        """Take what a store has of single items; lower versions are the truth, too."""
+    def _filled_since(self, began: int) -> Iterable[ItemRef]:
+        if self.fills.is_overtaken(began):
+            return [ItemRef(kind, key) for kind in Kind for key in self.data.of(kind)]
+        return self.fills.overlapping(began)
+
+    def take_some(self, read: ChangeSet, began: int, gone: Collection[ItemRef] = ()) -> None:
+        """Take what a store has of single items; lower versions are the truth, too.
+
+        Args:
+            gone: what it does not have any more.
+        """
         with self._guard:
             if self.is_of_source:
                 return
@@ -82,6 +91,11 @@ class AsyncEnvironment:
             }
             part = msgspec.structs.replace(ChangeSet.partial(wanted), bad=read.bad)
             change = updated(self.data, part, newer_wins=False)
+            if gone:
+                change = without(
+                    change,
+                    [r for r in gone if self.fills.may_fill(r, began, self.data.item(r), None)],
+                )
             self._note_versions(change)
             self._swap(change)
             self.fills.ended(wanted)

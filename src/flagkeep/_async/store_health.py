@@ -45,9 +45,10 @@ class AsyncStoreHealth:
         """Whether the store is known to have lost data."""
         return self._availability.is_wiped
 
-    def failed(self, error: StoreError, *, writing: bool = False) -> None:
-        """Note that an operation failed."""
+    def failed(self, error: StoreError, *, writing: bool = False) -> bool:
+        """Note that an operation failed; returns whether reads are no longer worth a try by it."""
         with self._guard:
+            was_readable = self._availability.can_read
             is_news = self._availability.failed(
                 error.reason, writing=writing, wall_now=runtime.wall_time()
             )
@@ -57,6 +58,7 @@ class AsyncStoreHealth:
             self._tell()
         else:
             log.debug("still: %s", error)
+        return was_readable and not writing
 
     def succeeded(self, *, writing: bool = False) -> None:
         """Note that an operation worked."""

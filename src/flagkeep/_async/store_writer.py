@@ -47,6 +47,8 @@ class AsyncStoreWriter:
         self._work = work
         self._record = record
         self._waiting: deque[ChangeSet] = deque()
+        self._guard = runtime.Guard()
+        self._is_waiting_to_retry = False
         self.idle = runtime.Event()
         self.idle.set()
         self.written: Callable[[ChangeSet, Mapping[ItemRef, SerializedItem]], None]
@@ -56,20 +58,33 @@ class AsyncStoreWriter:
     def forget_parent(self) -> None:
         """In the child of a fork: what waits is the parent's to write."""
         self._waiting.clear()
+        self._is_waiting_to_retry = False
         self._record = msgspec.structs.replace(self._record, writer=process.new_writer_id())
         self.idle.set()
 
     def write(self, changes: ChangeSet) -> None:
         """Write a change set by and by; a full one makes those before it superfluous."""
-        if changes.full:
-            self._waiting.clear()
-        self._waiting.append(changes)
-        self.idle.clear()
-        self._work.soon(self._drain)
+        with self._guard:
+            if changes.full:
+                self._waiting.clear()
+            self._waiting.append(changes)
+            self.idle.clear()
+            is_coming = self._is_waiting_to_retry
+        if not is_coming:
+            self._work.soon(self._drain)
+
+    async def _retry(self) -> None:
+        self._is_waiting_to_retry = False
+        await self._drain()
+
+    def _first(self) -> ChangeSet | None:
+        with self._guard:
+            return self._waiting[0] if self._waiting else None
 
     async def _drain(self) -> None:
-        while self._waiting:
-            changes = self._waiting[0]
+        if self._is_waiting_to_retry:
+            return
+        while (changes := self._first()) is not None:
             try:
                 kept: Mapping[ItemRef, SerializedItem] = {}
                 if changes.full:
@@ -82,12 +97,14 @@ class AsyncStoreWriter:
                 self.failed(changes)
                 self._health.note_stale(is_stale=True)
                 self._start_over()
-                self._work.later(RETRY_AFTER, self._drain)
+                self._is_waiting_to_retry = True
+                self._work.later(RETRY_AFTER, self._retry)
                 return
             self._health.succeeded(writing=True)
             self.written(changes, kept)
-            if self._waiting and self._waiting[0] is changes:
-                self._waiting.popleft()
+            with self._guard:
+                if self._waiting and self._waiting[0] is changes:
+                    self._waiting.popleft()
         self._health.note_stale(is_stale=False)
         self.idle.set()
         if self._waiting:  # added since; its own job is on the way
@@ -98,6 +115,8 @@ class AsyncStoreWriter:
 
         The source may add to it meanwhile: what it adds is in memory before, and comes after.
         """
-        self._waiting.clear()
-        data = self._environment.data
-        self._waiting.appendleft(ChangeSet(full=True, flags=data.flags, segments=data.segments))
+        with self._guard:
+            self._waiting.clear()
+            data = self._environment.data
+            full = ChangeSet(full=True, flags=data.flags, segments=data.segments)
+            self._waiting.appendleft(full)

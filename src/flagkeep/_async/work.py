@@ -7,6 +7,7 @@ its own, in order, so that no poll waits for somebody's listener.
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
@@ -19,6 +20,8 @@ class AsyncWork:
     """Runs jobs when they are due. `at`, `soon`, `notify` and `stop` may be called anywhere.
 
     Attributes:
+        is_lost: whether it ended without having been told to, as its event loop did.
+        lost: set by the owner: told of that.
         is_pumped: whether there is nobody to run the jobs but who calls `run_due`.
     """
 
@@ -33,6 +36,8 @@ class AsyncWork:
         self._is_noticing = False
         self._is_pumping = False
         self.is_pumped = False
+        self.is_lost = False
+        self.lost: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Begin; at most once in a process."""
@@ -45,7 +50,7 @@ class AsyncWork:
         self._queue = []
         self._task = None
         self._notices.clear()
-        self._is_noticing = self._is_pumping = False
+        self._is_noticing = self._is_pumping = self.is_lost = False
 
     async def run_due(self, give_up: float) -> None:
         """Run what is due, on the caller's time, unless somebody else does so already.
@@ -98,6 +103,14 @@ class AsyncWork:
         return self._task is None or await self._task.join(timeout)
 
     async def _run(self) -> None:
+        try:
+            await self._run_jobs()
+        finally:
+            if not self._stopping:
+                self.is_lost = True
+                self.lost()
+
+    async def _run_jobs(self) -> None:
         while not self._stopping:
             self._wakeup.clear()
             wait = self._queue[0][0] - runtime.monotonic() if self._queue else None
@@ -117,6 +130,6 @@ class AsyncWork:
 
     async def _run_job(self, job: runtime.Job) -> None:
         try:
-            await job()
+            await runtime.run_job(job)
         except Exception:
             log.exception("a background job failed; the client goes on")

@@ -23,7 +23,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 __all__ = [
     "Event", "Guard", "Job", "Lock", "Task", "Worker", "call_listener", "can_spawn",
-    "can_spawn_in_hook", "monotonic", "needs_pumping", "spawn", "wall_time", "within",
+    "can_spawn_in_hook", "monotonic", "needs_pumping", "run_job", "spawn", "wall_time", "within",
 ]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
@@ -53,6 +53,21 @@ def needs_pumping() -> bool:
     return False
 
 
+async def run_job(job: Job) -> None:
+    """Run a job; that something it waits for was cancelled does not cancel the caller.
+
+    Raises:
+        RuntimeError: that happened.
+    """
+    try:
+        await job()
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("what the job waited for was cancelled") from exc
+
+
 class Bounded(Protocol[R_co]):
     """A read of a store that takes a timeout."""
 
@@ -73,6 +88,11 @@ async def within(seconds: float, store: str, operation: str, read: Bounded[T]) -
     except TimeoutError:
         reason = f"no answer within {seconds:.3f} s"
         raise StoreUnavailable(store, operation, reason) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise StoreUnavailable(store, operation, "its driver cancelled it") from None
 
 
 class Event:

@@ -21,7 +21,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 __all__ = [
     "Event", "Guard", "Job", "Lock", "Task", "Worker", "call_listener", "can_spawn",
-    "can_spawn_in_hook", "monotonic", "needs_pumping", "spawn", "wall_time", "within",
+    "can_spawn_in_hook", "monotonic", "needs_pumping", "run_job", "spawn", "wall_time", "within",
 ]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
@@ -66,6 +66,11 @@ def _say_that_threads_do_not_run() -> None:
         "uWSGI does not let threads run here: flag data is refreshed by the requests, on their"
         " time. Set enable-threads = true in uWSGI's configuration"
     )
+
+
+def run_job(job: Job) -> None:
+    """Run a job."""
+    job()
 
 
 class Bounded(Protocol[R_co]):

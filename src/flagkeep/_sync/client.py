@@ -119,7 +119,11 @@ class Client:
         fork.settle()
         if self._report is None:
             self._report = CloseReport(complete=False)
-            self._report = CloseReport(complete=self._data.stop(timeout))
+            try:
+                self._report = CloseReport(complete=self._data.stop(timeout))
+            except BaseException:
+                self._report = None  # was cancelled: to be called again
+                raise
         return self._report
 
     def __enter__(self) -> Self:
@@ -348,7 +352,7 @@ class Client:
             self._data.start()
             self._data.pump(deadline)
         if not self._data.is_ready:
-            self._data.look_for_data(self._deadline)
+            self._data.look_for_data(max(0.001, deadline - runtime.monotonic()))
         if not self._data.is_ready:
             self._warn_once("the client has no flag data yet: evaluations answer the default")
             return _failed(ErrorKind.CLIENT_NOT_READY)

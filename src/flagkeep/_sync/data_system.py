@@ -67,9 +67,12 @@ class DataSystem:
         self._store = store
         self._publish = publish
         self._work = Work()
+        self._work.lost = self._refresh_short_way
         self._feed: runtime.Task | None = None
         self._is_started = False
         self._start_guard = runtime.Guard()
+        self._publish_guard = runtime.Guard()
+        self._everything: runtime.Event | None = None  # set when the whole read under way ends
         self._machine = SourceStateMachine(runtime.wall_time())
         self.source_listeners = StatusListeners(self._work)
         self._received = False
@@ -135,15 +138,18 @@ class DataSystem:
         )
         reader.dropped = cache.drop
         reader.took_all = cache.take_all
+        reader.knows_any = cache.knows_any
         self._cache = cache
 
     # --- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin; does nothing when it was called before."""
-        if self._is_started:
+        if self._is_started and not self._work.is_lost:
             return
         with self._start_guard:
+            if self._work.is_lost:  # with the event loop in which it ran
+                self.forget_parent()
             if self._is_started:
                 return
             self._is_started = True
@@ -206,7 +212,11 @@ class DataSystem:
             left = max(0.0, give_up - runtime.monotonic())
             ended = self._feed.join(left) and ended
         if self._store is not None:
-            self._store.close()
+            try:
+                self._store.close()
+            except Exception:
+                log.exception("the store could not be closed")
+                ended = False
         self.report(SourceState.OFF)
         return ended and is_written
 
@@ -248,7 +258,7 @@ class DataSystem:
         """Whether every evaluation must be looked at: the store is asked, or age counts."""
         if self._policy.max_age is not None and self.data_age() is not None:
             return True
-        if self._work.is_pumped or not self._is_started:
+        if self._work.is_pumped or self._work.is_lost or not self._is_started:
             return True
         return self._cache is not None and self._config.cache.is_off
 
@@ -278,15 +288,32 @@ class DataSystem:
     def whole_catalog(self, timeout: float) -> Catalog:
         """Return everything, read anew where memory does not hold it."""
         if self._reader is not None and self._cache is not None and self._make_source is None:
-            if self._cache.has_all:
-                return self._cache.catalog
-            if not self._answers_from_memory and self._reader.can_read:
-                self._reader.refresh(timeout)
+            is_known = self._cache.has_all or self._answers_from_memory
+            if not is_known and self._reader.can_read:
+                self._read_everything(self._reader, timeout)
         return self._environment.catalog
+
+    def _read_everything(self, reader: StoreReader, timeout: float) -> None:
+        """Read everything, or wait for somebody else's read where there is a cache."""
+        if self._config.cache.is_off:
+            reader.refresh(timeout)
+            return
+        with self._publish_guard:
+            others, own = self._everything, runtime.Event()
+            if others is None:
+                self._everything = own
+        if others is not None:
+            others.wait(timeout)
+            return
+        try:
+            reader.refresh(timeout)
+        finally:
+            self._everything = None
+            own.set()
 
     def has_everything(self, catalog: Catalog) -> bool:
         """Whether `catalog` holds all flags there are, as far as anybody knows."""
-        return catalog.complete or (self._cache is not None and catalog is self._cache.catalog)
+        return catalog.complete
 
     @property
     def _answers_from_memory(self) -> bool:
@@ -370,8 +397,9 @@ class DataSystem:
 
     def _refresh_short_way(self) -> None:
         reads_items = self._cache is not None and not self._policy.prefetch
-        catalog = self._cache.catalog if self._cache and reads_items else self._environment.catalog
-        self._publish(catalog)
+        with self._publish_guard:
+            cache = self._cache
+            self._publish(cache.catalog if cache and reads_items else self._environment.catalog)
 
     def _swapped(self, old: DataSet, new: DataSet, refs: frozenset[ItemRef]) -> None:
         self._refresh_short_way()

@@ -15,7 +15,7 @@ from flagkeep._runtime import threads as runtime
 from flagkeep.errors import StoreError, StoreUnavailable
 from flagkeep.evaluation.catalog import Catalog, ItemCatalog
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import BadItem, ItemRef, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage.dataset import complaint_about
 from flagkeep.storage.freshness import Freshness
 
@@ -95,22 +95,37 @@ class ItemCache:
     def drop(self, refs: Iterable[ItemRef] | None) -> None:
         """Let these items, or all, be read again when they are wanted next."""
         with self._guard:
+            # reads that are under way may bring what was there before
+            for ref in list(self._flights) if refs is None else refs:
+                self._flights.pop(ref, None)
             for ref in self._freshness.drop(refs):
                 self.catalog.drop(ref)
+
+    def knows_any(self, kind: Kind) -> bool:
+        """Return whether anything live of this kind was read."""
+        known = self.known.flag_items if kind is Kind.FLAG else self.known.segment_items
+        return any(not item.deleted for item in list(known.values()))
 
     def take_all(self, began: int) -> None:
         """Go on from a read of everything, which memory has taken."""
         with self._guard:
             fills = self._environment.fills
             late = {ref: self.known.item(ref) for ref in fills.overlapping(began)}
-            self.known = ItemCatalog()
+            known, self.known = self.known, ItemCatalog()
+        data = self._environment.data
+        for kind, items in ((Kind.FLAG, known.flag_items), (Kind.SEGMENT, known.segment_items)):
+            for key, item in items.items():
+                ref = ItemRef(kind, key)
+                if ref not in late:
+                    self._environment.rollbacks.see(ref, item, data.item(ref))
         newer = {ref: item for ref, item in late.items() if item is not None}
         if newer:
             self._environment.take_some(ChangeSet.partial(newer), began)
         if self.caches:
-            data = self._environment.data
-            everything = ChangeSet(full=True, flags=data.flags, segments=data.segments)
-            self.take_written(everything)
+            with self._guard:
+                data = self._environment.data
+                everything = ChangeSet(full=True, flags=data.flags, segments=data.segments)
+                self._take_written(everything, {})
 
     def take_written(self, changes: ChangeSet, kept: Mapping[ItemRef, SerializedItem] = {}) -> None:
         """Take what is in the store now because it was written, or read as a whole.
@@ -119,19 +134,23 @@ class ItemCache:
             changes: what was written.
             kept: what the store has in the place of those that were not newer.
         """
-        if not self.caches:
-            return
+        with self._guard:
+            self._take_written(changes, kept)
+
+    def _take_written(self, changes: ChangeSet, kept: Mapping[ItemRef, SerializedItem]) -> None:
         items = {**dict(changes.items()), **kept}
         fills = self._environment.fills
-        with self._guard:
+        if changes.full:
+            self._replaced_at = fills.begin()
+            for ref in self._freshness.drop(None):
+                self.catalog.drop(ref)
+        if not self._is_memory_ours:
             if changes.full:
-                self._replaced_at = fills.begin()
-                for ref in self._freshness.drop(None):
-                    self.catalog.drop(ref)
-            if not self._is_memory_ours:
-                for ref, item in items.items():
-                    self.known.put(ref, item)
-                fills.ended(items)
+                self.known = ItemCatalog()
+            for ref, item in items.items():
+                self.known.put(ref, item)
+            fills.ended(items)
+        if self.caches:
             self._keep_fresh(items)
             self._freshness.has_all = changes.full or self._freshness.has_all
 
@@ -140,7 +159,9 @@ class ItemCache:
         with self._guard:
             self._flights.clear()
             self._is_expiry_due = False
-            self._schedule_expiry()
+            # a fork may have come in the middle of a change: nothing is fresh, all is known
+            self._freshness.drop(None)
+            self.catalog = ItemCatalog()
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -165,14 +186,15 @@ class ItemCache:
         found: Found = {}
         if mine:
             try:
-                found = own.found = self._read(mine, deadline)
+                found = own.found = self._read(mine, deadline, own)
             except StoreError as exc:
                 own.error = exc
                 raise
             finally:
                 with self._guard:
                     for ref in mine:
-                        self._flights.pop(ref, None)
+                        if self._flights.get(ref) is own:
+                            del self._flights[ref]
                 own.landed.set()
         for ref, flight in others.items():
             found[ref] = (self._landed(ref, flight, deadline))[ref]
@@ -188,7 +210,9 @@ class ItemCache:
             return self._read_together((ref,), deadline)
         raise StoreUnavailable(self._reader.name, "get_many", "no answer within the deadline")
 
-    def _read(self, refs: Collection[ItemRef], deadline: float) -> Found:
+    def _read(
+        self, refs: Collection[ItemRef], deadline: float, flight: _Flight | None = None
+    ) -> Found:
         began = self._environment.fills.begin()
         read = self._reader.fetch(refs, deadline)
         found: Found = {}
@@ -210,28 +234,47 @@ class ItemCache:
             found[ref] = item
         if vanished and self._reader.check_what_vanished(deadline):
             found.update({ref: self._last(ref) for ref in vanished})
-        if bad or news:
-            self._environment.note_bad(bad, news.keys())
-        self._take(found, news, began)
+        self._environment.note_bad(bad, [ref for ref in refs if ref not in bad])
+        self._take(found, news, began, flight)
         if news:
             self._reader.note_rollbacks()
         return found
 
-    def _take(self, found: Found, news: dict[ItemRef, SerializedItem], began: int) -> None:
+    def _take(
+        self,
+        found: Found,
+        news: dict[ItemRef, SerializedItem],
+        began: int,
+        flight: _Flight | None,
+    ) -> None:
         environment = self._environment
-        is_in_memory = self._is_memory_ours and environment.catalog.complete
-        if news and is_in_memory:
-            environment.take_some(ChangeSet.partial(news), began)
-            found.update({ref: environment.data.item(ref) for ref in news})
-        if is_in_memory and not self.caches:
-            return
+        is_in_memory = self._is_in_memory
+        if is_in_memory:
+            gone = [r for r, item in found.items() if item is None and environment.data.item(r)]
+            if news or gone:
+                environment.take_some(ChangeSet.partial(news), began, gone)
+                found.update({ref: environment.data.item(ref) for ref in (*news, *gone)})
+            if not self.caches:
+                return
         with self._guard:
-            if began < self._replaced_at:
-                return  # who knows what this read has seen of it
-            if not is_in_memory:
-                self._remember(found, began)
-            if self.caches:
-                self._keep_fresh(found)
+            if is_in_memory or not self._is_in_memory:
+                if began < self._replaced_at:
+                    return  # who knows what this read has seen of it
+                if not is_in_memory:
+                    self._remember(found, began)
+                if self.caches:
+                    fresh = {
+                        ref: item
+                        for ref, item in found.items()
+                        if flight is None or self._flights.get(ref) is flight
+                    }
+                    self._keep_fresh(fresh)
+                return
+        self._take(found, news, began, flight)  # memory has got everything meanwhile
+
+    @property
+    def _is_in_memory(self) -> bool:
+        return self._is_memory_ours and self._environment.catalog.complete
 
     def _remember(self, found: Found, began: int) -> None:
         """Keep the last known good; of overlapping reads the newer one."""
@@ -244,9 +287,11 @@ class ItemCache:
                 found[ref] = old
                 continue
             self._environment.rollbacks.see(ref, old, item)
-            if item is not None or self.caches:  # without a cache misses would pile up
+            if item is not None or self.caches:
                 known.put(ref, item)
-        fills.ended(found)
+            else:  # without a cache misses would pile up
+                known.drop(ref)
+        fills.ended([ref for ref, item in found.items() if item is not None])
 
     def _keep_fresh(self, found: Mapping[ItemRef, SerializedItem | None]) -> None:
         there = [ref for ref, item in found.items() if item is not None]
@@ -260,8 +305,10 @@ class ItemCache:
         self._schedule_expiry()
 
     def _last(self, ref: ItemRef) -> SerializedItem | None:
-        known = self.known.item(ref)
-        return self._environment.data.item(ref) if known is None else known
+        known, memory = self.known.item(ref), self._environment.data.item(ref)
+        if known is None or (memory is not None and memory.version > known.version):
+            return memory
+        return known
 
     def _last_known_good(self, refs: Iterable[ItemRef]) -> Found | None:
         memory = self._environment.catalog
@@ -284,5 +331,7 @@ class ItemCache:
         with self._guard:
             for ref in self._freshness.expire(runtime.monotonic()):
                 self.catalog.drop(ref)
+                if self.known.item(ref) is None:
+                    self.known.drop(ref)
             self._is_expiry_due = False
             self._schedule_expiry()

@@ -10,7 +10,7 @@ with a store never reaches an evaluation that has something to answer with.
 
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from flagkeep._sync.environment import Environment
@@ -82,6 +82,9 @@ class StoreReader:
         self._quiet_polls = 0
         self._look_again_at = 0.0
         self._patience: float | None = None
+        self._has_marker: bool | None = None
+        self._suspects: tuple[ItemRef, ...] = ()  # whose reading failed, and must work again
+        self.knows_any: Callable[[Kind], bool] = lambda _: False
         self.complete = runtime.Event()
         self.is_usable = not needs_marker
         self.is_listened: Callable[[], bool] = lambda: False
@@ -147,10 +150,12 @@ class StoreReader:
         try:
             read = partial(self._store.get_many, refs)
             found = runtime.within(left, self.name, "get_many", read)
+            _check_items(found)
         except StoreClosed:
             raise
         except Exception as exc:
             error = as_store_error(exc, self.name, "get_many")
+            self._suspects = tuple(refs)
             self._failed(error)
             raise error from exc
         self._health.succeeded()
@@ -186,14 +191,19 @@ class StoreReader:
             else:
                 read = self._store.get_all
                 contents = runtime.within(timeout, self.name, "get_all", read)
+            _check_contents(contents)
         except StoreClosed:
             return False
         except Exception as exc:  # noqa: BLE001  a store may be somebody else's
             self._failed(as_store_error(exc, self.name, "get_all"))
             return False
         self._health.succeeded()
-        if self._policy.keep_when_wiped and self._is_wiped(contents):
+        self._has_marker = contents.initialized
+        lost = self._lost(contents, timeout) if self._policy.keep_when_wiped else ()
+        if lost:
             self._saw_that_data_is_lost()
+            if contents.initialized and len(lost) < len(Kind) and self.complete.is_set():
+                self._take(self._with_kept(contents, lost), began)
         else:
             self._adopt(contents, began)
         return True
@@ -294,9 +304,7 @@ class StoreReader:
     # --- whether it answers --------------------------------------------------------------------
 
     def _failed(self, error: StoreError) -> None:
-        was_readable = self._health.can_read
-        self._health.failed(error)
-        if was_readable:
+        if self._health.failed(error):
             self._work.later(self._probe_interval, self._probe_until_back)
 
     @property
@@ -306,24 +314,34 @@ class StoreReader:
     def _probe_until_back(self) -> None:
         if self._health.can_read:
             return
-        self._probe()
-        if not self._health.can_read:
-            self._work.later(self._probe_interval, self._probe_until_back)
+        try:
+            self._probe()
+        finally:
+            if not self._health.can_read:
+                self._work.later(self._probe_interval, self._probe_until_back)
 
     def _heartbeat(self) -> None:
         """Ask a store that nobody has asked lately."""
         is_due = not self._saw_marker or self._health.silent_for() >= HEARTBEAT
-        if is_due and self._health.can_read:
-            self._probe()
-        silent_for = self._health.silent_for()
-        wait = HEARTBEAT - silent_for if silent_for < HEARTBEAT else HEARTBEAT
-        self._work.later(wait, self._heartbeat)
+        try:
+            if (is_due or self._health.is_wiped) and self._health.can_read:
+                self._probe()
+        finally:
+            silent_for = self._health.silent_for()
+            wait = HEARTBEAT - silent_for if silent_for < HEARTBEAT else HEARTBEAT
+            self._work.later(max(wait, HEARTBEAT / 10), self._heartbeat)
 
     def _probe(self, timeout: float | None = None) -> bool:
         """Ask for the marker, which costs least; returns whether there was an answer."""
         was_down = not self._health.can_read
         try:
             has_marker = self._store.is_initialized(timeout=timeout or self._patience)
+            if was_down and self._suspects:  # the marker alone proves nothing
+                read = partial(self._store.get_many, self._suspects)
+                _check_items(
+                    runtime.within(self._policy.deadline, self.name, "get_many", read)
+                )
+            self._suspects = ()
         except StoreClosed:
             return False
         except Exception as exc:  # noqa: BLE001
@@ -335,7 +353,13 @@ class StoreReader:
             self.saw_marker()
         if not self._follows:
             self._note_marker(has_marker=has_marker)
-        elif was_down or has_marker is self._health.is_wiped:
+        elif (
+            was_down or has_marker is not self._has_marker or (has_marker and self._health.is_wiped)
+        ):
+            is_first, self._has_marker = self._has_marker is None, has_marker
+            if is_first and not was_down and not self._prefetches:
+                self._health.succeeded()
+                return True
             self.dropped(None)
             if self._prefetches or has_marker is self._health.is_wiped:
                 return self.refresh()
@@ -357,28 +381,65 @@ class StoreReader:
         self._saw_marker = self._saw_marker or contents.initialized
         self.is_usable = contents.initialized or not self._needs_marker
         if self.is_usable:
-            read = checked(self._environment.data, as_changes(contents))
-            self._environment.take_all(read, began)
-            self.note_rollbacks()
-            self.complete.set()
-            self.took_all(began)
+            self._take(contents, began)
 
-    def _is_wiped(self, contents: StoreContents) -> bool:
-        """Whether data that this process has seen is gone without having been deleted.
+    def _take(self, contents: StoreContents, began: int) -> None:
+        read = checked(self._environment.data, as_changes(contents))
+        self._environment.take_all(read, began)
+        self.complete.set()
+        self.took_all(began)
+        self.note_rollbacks()
+
+    def _with_kept(self, contents: StoreContents, lost: Collection[Kind]) -> StoreContents:
+        """Return the contents with what is known of the kinds that were lost."""
+        known = self._environment.data
+        flags, segments = (
+            dict((known if kind in lost else contents).of(kind))
+            for kind in (Kind.FLAG, Kind.SEGMENT)
+        )
+        return StoreContents(contents.initialized, flags, segments, contents.bad)
+
+    def _lost(self, contents: StoreContents, timeout: float | None) -> Collection[Kind]:
+        """Return the kinds whose items this process has seen, gone without having been deleted.
 
         A kind that has no items any more is a loss, unless the record of who wrote last says that
         there are none.
         """
         if not self._saw_marker:
-            return False
+            return ()
         if not contents.initialized:
-            return True
-        known = self._environment.data
-        emptied = [kind for kind in Kind if known.of(kind) and not contents.of(kind)]
+            return tuple(Kind)
+        unreadable = {bad.kind for bad in contents.bad}
+        emptied = [
+            kind
+            for kind in Kind
+            if self._knows_live(kind) and not contents.of(kind) and kind not in unreadable
+        ]
         if not emptied:
-            return False
+            return ()
         try:
-            record = self._store.read_record()
+            record = runtime.within(
+                timeout or self._policy.deadline,
+                self.name,
+                "read_record",
+                lambda timeout=None: self._store.read_record(),  # noqa: ARG005
+            )
         except Exception:  # noqa: BLE001
             record = None
-        return record is None or any(record.counts.get(kind, 0) for kind in emptied)
+        return [kind for kind in emptied if record is None or record.counts.get(kind, 0)]
+
+    def _knows_live(self, kind: Kind) -> bool:
+        known = self._environment.data.of(kind)
+        return any(not item.deleted for item in known.values()) or self.knows_any(kind)
+
+
+def _check_items(found: Mapping[ItemRef, SerializedItem]) -> None:
+    """Raise TypeError if a store of somebody else returned what is no answer."""
+    for item in found.values():
+        if item is not None and not isinstance(item, SerializedItem):
+            raise TypeError
+
+
+def _check_contents(contents: StoreContents) -> None:
+    if not isinstance(contents, StoreContents):
+        raise TypeError

@@ -99,7 +99,8 @@ class Catalog(Inputs):
 
     def _live_item(self, kind: Kind, key: str) -> SerializedItem | None:
         item = (self.flag_items if kind is Kind.FLAG else self.segment_items).get(key)
-        if item is None and not self.knows(ItemRef(kind, key)):
+        # no second look at the items: another thread may have put it there since
+        if item is None and not (self.complete or ItemRef(kind, key) in self.absent):
             raise InputMissing((ItemRef(kind, key),))
         return None if item is None or item.deleted else item
 

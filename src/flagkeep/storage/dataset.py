@@ -75,7 +75,10 @@ def updated(known: DataSet, changes: ChangeSet, *, newer_wins: bool = True) -> C
     refs = set()
     for ref, item in changes.items():
         old = known.item(ref)
-        if old == item or (newer_wins and old is not None and old.version >= item.version):
+        if old == item:
+            bad.pop(ref, None)
+            continue
+        if newer_wins and old is not None and old.version >= item.version:
             continue
         new[ref.kind][ref.key] = item
         bad.pop(ref, None)
@@ -84,6 +87,16 @@ def updated(known: DataSet, changes: ChangeSet, *, newer_wins: bool = True) -> C
     flags = new.get(Kind.FLAG, known.flags)
     segments = new.get(Kind.SEGMENT, known.segments)
     return Change(DataSet(flags, segments, bad), frozenset(refs))
+
+
+def without(change: Change, refs: Iterable[ItemRef]) -> Change:
+    """Return what a change did if these items are gone besides."""
+    gone = [ref for ref in refs if change.data.item(ref) is not None]
+    items = {kind: dict(change.data.of(kind)) for kind in Kind}
+    for ref in gone:
+        del items[ref.kind][ref.key]
+    data = DataSet(items[Kind.FLAG], items[Kind.SEGMENT], change.data.bad)
+    return Change(data, change.refs | frozenset(gone))
 
 
 def checked(known: DataSet, received: ChangeSet) -> ChangeSet:

@@ -65,10 +65,11 @@ class Freshness:
 
     def drop(self, refs: Iterable[ItemRef] | None) -> list[ItemRef]:
         """Forget these, or everything; returns those that were fresh."""
-        dropped = [ref for ref in (list(self._until) if refs is None else refs) if ref in self]
+        wanted = list(self._until if refs is None else refs)
+        dropped = [ref for ref in wanted if ref in self]
         for ref in dropped:
             self._forget(ref)
-        if dropped or refs is None:
+        if wanted or refs is None:  # one that was not fresh may be new
             self.has_all = False
         return dropped
 
@@ -106,7 +107,7 @@ class Fills:
         read: SerializedItem | None,
     ) -> bool:
         """Return whether a read that began then may take the place of what is known."""
-        if began > self._items.get(ref, self._all):
+        if began > max(self._items.get(ref, 0), self._all):
             return True
         if read is None:
             return False
@@ -115,6 +116,10 @@ class Fills:
     def overlapping(self, began: int) -> list[ItemRef]:
         """Return the items that were filled one by one since then."""
         return [ref for ref, ended in list(self._items.items()) if ended >= began]
+
+    def is_overtaken(self, began: int) -> bool:
+        """Return whether everything was filled by another read since then."""
+        return began <= self._all
 
     def ended(self, refs: Iterable[ItemRef]) -> None:
         """Note that single items were filled just now."""
