@@ -113,6 +113,14 @@ def test_replies_of_both_protocols_are_read() -> None:
     assert not layout.contents([0, [], []]).initialized
 
 
+def test_items_that_are_as_they_were_are_the_very_same() -> None:
+    first = layout.contents([1, [b"a", item(1).data, b"b", item(1).data], []])
+    reply = [b"a", item(1).data, b"b", item(2).data, b"c", item(1).data]
+    second = layout.contents([1, reply, []], first)
+    assert second.flags["a"] is first.flags["a"]
+    assert {key: one.version for key, one in second.flags.items()} == {"a": 1, "b": 2, "c": 1}
+
+
 def test_bad_fields_are_named_by_kind() -> None:
     found = layout.contents([0, [b"\xff", b"{}"], [b"null", b"null", b"x", b"null"]])
     assert [(one.kind, one.key) for one in found.bad] == [

@@ -1,7 +1,7 @@
 """The environment as one process holds it: what changes do to it, and whom they concern."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -55,12 +55,16 @@ def replaced(known: DataSet, changes: ChangeSet) -> Change:
                 new[kind].setdefault(ref.key, last_good)
     data = DataSet(new[Kind.FLAG], new[Kind.SEGMENT], bad)
     refs = frozenset(
-        ItemRef(kind, key)
-        for kind in Kind
-        for key in known.of(kind).keys() | data.of(kind).keys()
-        if known.of(kind).get(key) != data.of(kind).get(key)
+        ItemRef(kind, key) for kind in Kind for key in _differing(known.of(kind), data.of(kind))
     )
     return Change(data, refs)
+
+
+def _differing(before: Items, after: Items) -> Iterator[str]:
+    for key in before.keys() | after.keys():
+        old, new = before.get(key), after.get(key)
+        if old is not new and old != new:
+            yield key
 
 
 def updated(known: DataSet, changes: ChangeSet, *, newer_wins: bool = True) -> Change:
@@ -105,17 +109,20 @@ def checked(known: DataSet, received: ChangeSet) -> ChangeSet:
     Items that are byte for byte as `known` are not looked at again.
     """
     bad = list(received.bad)
-    good: dict[Kind, dict[str, SerializedItem]] = {kind: {} for kind in Kind}
-    for ref, item in received.items():
-        old = known.item(ref)
-        if old is not None and item == old:
-            good[ref.kind][ref.key] = old  # the very same, so that nothing is compiled again
-            continue
-        complaint = complaint_about(ref, item)
-        if complaint is None:
-            good[ref.kind][ref.key] = item
-        else:
-            bad.append(complaint)
+    good: dict[Kind, dict[str, SerializedItem]] = {}
+    for kind in Kind:
+        kept = good[kind] = {}
+        old_items = known.of(kind)
+        for key, item in received.of(kind).items():
+            old = old_items.get(key)
+            if old is not None and (item is old or item == old):
+                kept[key] = old  # the very same, so that nothing is compiled again
+                continue
+            complaint = complaint_about(ItemRef(kind, key), item)
+            if complaint is None:
+                kept[key] = item
+            else:
+                bad.append(complaint)
     return ChangeSet(
         full=received.full, flags=good[Kind.FLAG], segments=good[Kind.SEGMENT], bad=tuple(bad)
     )

@@ -17,6 +17,7 @@ from flagkeep.storage.contents import StoreContents, Tally, WriterRecord
 from flagkeep.storage.items import is_newer, item_from_row, row_as_it_is
 
 DEFAULT_PREFIX: Final = "launchdarkly"
+NOTHING: Final = StoreContents(initialized=False, flags={}, segments={})
 
 Command = tuple[bytes, ...]
 Texts = Mapping[ItemRef, bytes | None]
@@ -290,15 +291,26 @@ def found_items(texts: Texts) -> dict[ItemRef, SerializedItem]:
     }
 
 
-def contents(reply: Sequence[Any]) -> StoreContents:
-    """Return what is there, out of the replies to `Names.everything`."""
+def contents(reply: Sequence[Any], last: StoreContents = NOTHING) -> StoreContents:
+    """Return what is there, out of the replies to `Names.everything`.
+
+    Args:
+        reply: the replies.
+        last: what was there at the last call. Items that are as they were are the very same, which
+            saves looking into their texts, here and wherever they go.
+    """
     bad: list[BadItem] = []
     marked, *hashes = reply
-    found = {kind: _items(kind, pairs, bad) for kind, pairs in zip(_NAMES, hashes, strict=True)}
+    found = {
+        kind: _items(kind, pairs, last.of(kind), bad)
+        for kind, pairs in zip(_NAMES, hashes, strict=True)
+    }
     return StoreContents(bool(marked), found[Kind.FLAG], found[Kind.SEGMENT], tuple(bad))
 
 
-def _items(kind: Kind, reply: Any, bad: list[BadItem]) -> dict[str, SerializedItem]:
+def _items(
+    kind: Kind, reply: Any, last: Mapping[str, SerializedItem], bad: list[BadItem]
+) -> dict[str, SerializedItem]:
     items = {}
     for name, data in _pairs(reply):
         try:
@@ -306,6 +318,10 @@ def _items(kind: Kind, reply: Any, bad: list[BadItem]) -> dict[str, SerializedIt
         except UnicodeDecodeError:
             shown = name.decode(errors="backslashreplace")
             bad.append(BadItem(kind, shown, "$.key", "the field is not UTF-8"))
+            continue
+        known = last.get(key)
+        if known is not None and known.data == data:
+            items[key] = known
             continue
         item = item_from_row(kind, key, None, data)
         if isinstance(item, SerializedItem):

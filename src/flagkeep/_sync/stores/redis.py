@@ -84,6 +84,7 @@ class RedisStore:
         self._names = layout.Names(_checked_prefix(prefix))
         self._connections = _connections(settings, client, pool)
         self._writes = RedisWrites(self._connections, self._names)
+        self._last = layout.NOTHING
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -119,7 +120,8 @@ class RedisStore:
         last = LONG * self._connections.timeout
         commands = self._names.everything()
         replies = self._ask_together("get_all", commands, timeout=timeout, last=last)
-        return layout.contents(replies)
+        self._last = contents = layout.contents(replies, self._last)
+        return contents
 
     def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
