@@ -39,14 +39,11 @@ class AsyncOwnPool:
 
     async def take(self, ends: float) -> Line:
         """Return a connection that nobody else has; one that was lost is replaced."""
-        while True:
-            try:
-                line = self._free.pop()
-            except IndexError:  # others take from it, too
-                return await self.take_new(ends)
+        while (line := self._free_one()) is not None:
             if runtime.monotonic() - line.idle_since <= _STALE and line.is_quiet():
                 return line
             await self.drop(line)
+        return await self.take_new(ends)
 
     async def take_new(self, ends: float) -> Line:
         """Return a new connection, or one that comes back while there is no room for more."""
@@ -104,7 +101,7 @@ class AsyncOwnPool:
     def _free_one(self) -> Line | None:
         try:
             return self._free.pop()
-        except IndexError:
+        except IndexError:  # others take from it, too
             return None
 
     def _place(self) -> Line | None:
