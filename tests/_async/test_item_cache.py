@@ -392,3 +392,23 @@ async def test_a_refused_write_leaves_the_newer_item_in_the_cache() -> None:
         await store.upsert(changes(flag("f", "theirs", version=9)))
         await source.deliver(changes(flag("f", "ours", version=2)))
         await until_value(client, "f", USER, "theirs")
+
+
+async def test_a_store_that_somebody_else_closed_is_down() -> None:
+    store = await filled(flag("f", "a"))
+    async with reading(store, OFF) as client:
+        assert await client.variation("f", USER, None) == "a"
+        await store.aclose()
+        assert await client.variation("f", USER, None) == "a"
+        assert not client.status.store.available  # type: ignore[union-attr]
+
+
+async def test_after_its_end_a_client_answers_from_memory_and_complains_of_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = await filled(flag("f", "a"))
+    client = reading(store, OFF)
+    assert await client.variation("f", USER, None) == "a"
+    await client.aclose()
+    assert await client.variation("f", USER, None) == "a"
+    assert [one.levelname for one in caplog.records] == []

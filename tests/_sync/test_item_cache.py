@@ -392,3 +392,23 @@ def test_a_refused_write_leaves_the_newer_item_in_the_cache() -> None:
         store.upsert(changes(flag("f", "theirs", version=9)))
         source.deliver(changes(flag("f", "ours", version=2)))
         until_value(client, "f", USER, "theirs")
+
+
+def test_a_store_that_somebody_else_closed_is_down() -> None:
+    store = filled(flag("f", "a"))
+    with reading(store, OFF) as client:
+        assert client.variation("f", USER, None) == "a"
+        store.close()
+        assert client.variation("f", USER, None) == "a"
+        assert not client.status.store.available  # type: ignore[union-attr]
+
+
+def test_after_its_end_a_client_answers_from_memory_and_complains_of_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = filled(flag("f", "a"))
+    client = reading(store, OFF)
+    assert client.variation("f", USER, None) == "a"
+    client.close()
+    assert client.variation("f", USER, None) == "a"
+    assert [one.levelname for one in caplog.records] == []

@@ -201,7 +201,7 @@ def test_a_failure_noted_as_the_store_comes_back_does_not_end_the_probes() -> No
 
         health.failed = slowly
         late = StoreUnavailable("memory", "get_many", "no answer")
-        halt.thread = threading.Thread(target=lambda: reader._failed(late))
+        halt.thread = threading.Thread(target=lambda: reader._failed(late, "get_many"))
         halt.thread.start()
         assert halt.reached.wait(10)
         store.is_down = False

@@ -19,13 +19,7 @@ from flagkeep._async.store_health import AsyncStoreHealth
 from flagkeep._async.work import AsyncWork
 from flagkeep._runtime import aio as runtime
 from flagkeep.config import CachePolicy, StorePolicy
-from flagkeep.errors import (
-    StoreClosed,
-    StoreError,
-    StoreMissing,
-    StoreUnavailable,
-    as_store_error,
-)
+from flagkeep.errors import StoreError, StoreMissing, StoreUnavailable, as_store_error
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.availability import HEARTBEAT, RETRY_AFTER
@@ -151,13 +145,9 @@ class AsyncStoreReader:
             read = partial(self._store.get_many, refs)
             found = await runtime.within(left, self.name, "get_many", read)
             _check_items(found)
-        except StoreClosed:
-            raise
-        except Exception as exc:
-            error = as_store_error(exc, self.name, "get_many")
+        except Exception as exc:  # noqa: BLE001  a store may be somebody else's
             self._suspects = tuple(refs)
-            self._failed(error)
-            raise error from exc
+            raise self._failed(exc, "get_many") from None
         self._health.succeeded()
         self.hurry()
         return found
@@ -192,10 +182,8 @@ class AsyncStoreReader:
                 read = self._store.get_all
                 contents = await runtime.within(timeout, self.name, "get_all", read)
             _check_contents(contents)
-        except StoreClosed:
-            return False
-        except Exception as exc:  # noqa: BLE001  a store may be somebody else's
-            self._failed(as_store_error(exc, self.name, "get_all"))
+        except Exception as exc:  # noqa: BLE001
+            self._failed(exc, "get_all")
             return False
         self._health.succeeded()
         self._has_marker = contents.initialized
@@ -218,7 +206,7 @@ class AsyncStoreReader:
         except StoreMissing:
             log.debug("%s is not there yet; the first write makes it", self.name)
         except Exception as exc:  # noqa: BLE001
-            self._failed(as_store_error(exc, self.name, "is_initialized"))
+            self._failed(exc, "is_initialized")
 
     def saw_marker(self) -> None:
         """Take note that a full set is in the store."""
@@ -242,7 +230,7 @@ class AsyncStoreReader:
         try:
             found = await self._store.get_many(refs, timeout=self._patience)
         except Exception as exc:  # noqa: BLE001
-            self._failed(as_store_error(exc, self.name, "get_many"))
+            self._failed(exc, "get_many")
             return
         if len(found) < len(refs):  # a full replace dropped some: what else did it do?
             await self.refresh()
@@ -293,19 +281,20 @@ class AsyncStoreReader:
                 elif self.complete.is_set():
                     self._quiet_polls += 1
                     self._health.succeeded()  # nothing new is news too: memory is current
-            except StoreClosed:
-                return
             except Exception as exc:  # noqa: BLE001
-                self._failed(as_store_error(exc, self.name, "poll_changes"))
+                self._failed(exc, "poll_changes")
         if self._quiet_polls > QUIET_POLLS:
             interval = max(interval, SLOWEST_POLL)
         self._work.later(interval, self._poll)
 
     # --- whether it answers --------------------------------------------------------------------
 
-    def _failed(self, error: StoreError) -> None:
-        if self._health.failed(error):
+    def _failed(self, exc: Exception, operation: str) -> StoreError:
+        """Take note of a failure, but for those that come of our own end; returns it."""
+        error = as_store_error(exc, self.name, operation)
+        if not self._work.is_over and self._health.failed(error):
             self._work.later(self._probe_interval, self._probe_until_back)
+        return error
 
     @property
     def _probe_interval(self) -> float:
@@ -342,11 +331,9 @@ class AsyncStoreReader:
                     await runtime.within(self._policy.deadline, self.name, "get_many", read)
                 )
             self._suspects = ()
-        except StoreClosed:
-            return False
         except Exception as exc:  # noqa: BLE001
             if self._follows or not isinstance(exc, StoreMissing):
-                self._failed(as_store_error(exc, self.name, "is_initialized"))
+                self._failed(exc, "is_initialized")
                 return False
             has_marker = False  # the first write makes it
         if has_marker:

@@ -39,6 +39,11 @@ class AsyncWork:
         self.is_lost = False
         self.lost: Callable[[], None] = lambda: None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was told to end."""
+        return self._stopping
+
     def start(self) -> None:
         """Begin; at most once in a process."""
         self.is_pumped = runtime.needs_pumping()
