@@ -102,8 +102,9 @@ def test_nesting_without_end_is_no_traceback(flagkeep: Flagkeep, any_store: AnyS
     any_store.put(Kind.FLAG, "gone", b'{"version":3,"deleted":true,"x":%b}' % deep)
     for key in ("deep", "gone"):
         ended = flagkeep("store", "get", any_store.url, key)
-        assert ended.code in {1, 3}
-        assert ended.err.count("\n") == 1
+        # Python 3.13 and later can show it; before, it is too deep.
+        assert ended.code in {0, 1, 3}
+        assert ended.err.count("\n") == bool(ended.code)
         assert flagkeep("store", "get", any_store.url, key, "--json").code == ended.code
     assert flagkeep("store", "list", any_store.url).code == 0
 
