@@ -123,9 +123,7 @@ class AsyncItemCache:
             self._environment.take_some(ChangeSet.partial(newer), began)
         if self.caches:
             with self._guard:
-                data = self._environment.data
-                everything = ChangeSet(full=True, flags=data.flags, segments=data.segments)
-                self._take_written(everything, {})
+                self._take_written(self._environment.data.as_changes(), {})
 
     def take_written(self, changes: ChangeSet, kept: Mapping[ItemRef, SerializedItem] = {}) -> None:
         """Take what is in the store now because it was written, or read as a whole.

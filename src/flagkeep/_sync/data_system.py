@@ -344,7 +344,7 @@ class DataSystem:
         if changes.full:
             data = self._environment.replace(changes)
             # with the last good versions of bad items, which the store must not lose either
-            written = ChangeSet(full=True, flags=data.flags, segments=data.segments)
+            written = data.as_changes()
         else:
             self._environment.update(changes)
             written = changes

@@ -23,7 +23,7 @@ from flagkeep.errors import StoreError, StoreMissing, StoreUnavailable, as_store
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.availability import HEARTBEAT, RETRY_AFTER
-from flagkeep.storage.contents import StoreContents, as_changes
+from flagkeep.storage.contents import StoreContents, as_changes, emptied_kinds, with_kept
 from flagkeep.storage.dataset import checked
 
 log = logging.getLogger("flagkeep.store")
@@ -191,7 +191,7 @@ class StoreReader:
         if lost:
             self._saw_that_data_is_lost()
             if contents.initialized and len(lost) < len(Kind) and self.complete.is_set():
-                self._take(self._with_kept(contents, lost), began)
+                self._take(with_kept(contents, lost, self._environment.data.as_changes()), began)
         else:
             self._adopt(contents, began)
         return True
@@ -377,15 +377,6 @@ class StoreReader:
         self.took_all(began)
         self.note_rollbacks()
 
-    def _with_kept(self, contents: StoreContents, lost: Collection[Kind]) -> StoreContents:
-        """Return the contents with what is known of the kinds that were lost."""
-        known = self._environment.data
-        flags, segments = (
-            dict((known if kind in lost else contents).of(kind))
-            for kind in (Kind.FLAG, Kind.SEGMENT)
-        )
-        return StoreContents(contents.initialized, flags, segments, contents.bad)
-
     def _lost(self, contents: StoreContents, timeout: float | None) -> Collection[Kind]:
         """Return the kinds whose items this process has seen, gone without having been deleted.
 
@@ -396,12 +387,7 @@ class StoreReader:
             return ()
         if not contents.initialized:
             return tuple(Kind)
-        unreadable = {bad.kind for bad in contents.bad}
-        emptied = [
-            kind
-            for kind in Kind
-            if self._knows_live(kind) and not contents.of(kind) and kind not in unreadable
-        ]
+        emptied = emptied_kinds(contents, [kind for kind in Kind if self._knows_live(kind)])
         if not emptied:
             return ()
         try:

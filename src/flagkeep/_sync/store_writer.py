@@ -117,6 +117,4 @@ class StoreWriter:
         """
         with self._guard:
             self._waiting.clear()
-            data = self._environment.data
-            full = ChangeSet(full=True, flags=data.flags, segments=data.segments)
-            self._waiting.appendleft(full)
+            self._waiting.appendleft(self._environment.data.as_changes())

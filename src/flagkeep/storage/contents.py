@@ -1,6 +1,6 @@
 """What a store says when asked: its contents, what changed, and who wrote it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Self
 
 import msgspec
@@ -27,6 +27,21 @@ class StoreContents(msgspec.Struct, frozen=True):
     def of(self, kind: Kind) -> dict[str, SerializedItem]:
         """Return the items of one kind."""
         return self.flags if kind is Kind.FLAG else self.segments
+
+
+def emptied_kinds(contents: StoreContents, had: Collection[Kind]) -> list[Kind]:
+    """Return the kinds of `had` that have no items any more; unreadable ones are items, too."""
+    unreadable = {bad.kind for bad in contents.bad}
+    return [kind for kind in had if not contents.of(kind) and kind not in unreadable]
+
+
+def with_kept(contents: StoreContents, lost: Collection[Kind], known: ChangeSet) -> StoreContents:
+    """Return what was read, with what is `known` in the place of the kinds that were lost."""
+    flags, segments = (
+        dict(known.of(kind)) if kind in lost else contents.of(kind)
+        for kind in (Kind.FLAG, Kind.SEGMENT)
+    )
+    return StoreContents(contents.initialized, flags, segments, contents.bad)
 
 
 def as_changes(contents: StoreContents) -> ChangeSet:

@@ -26,6 +26,10 @@ class DataSet(msgspec.Struct, frozen=True):
         """Return the items of one kind."""
         return self.flags if kind is Kind.FLAG else self.segments
 
+    def as_changes(self) -> ChangeSet:
+        """Return everything as a full set."""
+        return ChangeSet(full=True, flags=self.flags, segments=self.segments)
+
     def item(self, ref: ItemRef) -> SerializedItem | None:
         """Return one item, None if it is not known."""
         return self.of(ref.kind).get(ref.key)
