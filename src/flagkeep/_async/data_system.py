@@ -91,9 +91,8 @@ class AsyncDataSystem:
         if hasattr(store, "after_fork"):
             fork.watch(store, fork.Rank.STORE)
         push = self._policy.push and store.poll_interval is not None and self._source is None
-        self.health = AsyncStoreHealth(
-            store.name, self._work, push=push, changed=self._refresh_short_way
-        )
+        name = getattr(store, "label", store.name)
+        self.health = AsyncStoreHealth(name, self._work, push=push, changed=self._refresh_short_way)
         self._reader = AsyncStoreReader(
             store,
             self._environment,

@@ -91,9 +91,8 @@ class DataSystem:
         if hasattr(store, "after_fork"):
             fork.watch(store, fork.Rank.STORE)
         push = self._policy.push and store.poll_interval is not None and self._source is None
-        self.health = StoreHealth(
-            store.name, self._work, push=push, changed=self._refresh_short_way
-        )
+        name = getattr(store, "label", store.name)
+        self.health = StoreHealth(name, self._work, push=push, changed=self._refresh_short_way)
         self._reader = StoreReader(
             store,
             self._environment,

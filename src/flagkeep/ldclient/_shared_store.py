@@ -37,6 +37,7 @@ class StoreShare:
 
     def __init__(self, store: FeatureStore, circle: "Circle") -> None:
         self.name = store.name
+        self.label = getattr(store, "label", store.name)
         self.poll_interval = store.poll_interval
         self.store = store
         self.changed: Callable[[_Refs], None] | None = None

@@ -84,6 +84,7 @@ class AsyncRedisStore:
         self._names = layout.Names(_checked_prefix(prefix))
         self._connections = _connections(settings, client, pool)
         self._writes = AsyncRedisWrites(self._connections, self._names)
+        self.label = self._connections.label
         self._last = layout.NOTHING
         self._is_closed = False
 
