@@ -88,6 +88,7 @@ def test_the_commands_to_try_next_work() -> None:
             assert tried.returncode == 0, tried.stderr
 
 
+@pytest.mark.extras  # the story names a command only where the command line is installed
 def test_the_store_of_the_story_can_be_chosen_and_stays(temporary: Path) -> None:
     database = temporary / "my flags.db"
     told = run(EXAMPLES / "story.py", STORE=f"sqlite:///{database}")
