@@ -10,7 +10,7 @@ from tests.forks.world import RedisWorld, SQLiteWorld, World
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.extras)])
+@pytest.fixture(params=["sqlite", "redis"])
 def world(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:

@@ -12,7 +12,7 @@ from tests.forks.application import Application, check_worker
 from tests.forks.world import World
 from tests.servers.redis import RedisServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.extras]
+pytestmark = pytest.mark.slow
 
 OPTIONS: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
 

@@ -5,7 +5,7 @@ import pytest
 from tests.forks.application import APPLICATION, Application, check_worker
 from tests.forks.world import World
 
-pytestmark = [pytest.mark.slow, pytest.mark.extras]
+pytestmark = pytest.mark.slow
 
 
 def gunicorn(*options: str) -> Application:

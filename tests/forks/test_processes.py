@@ -192,7 +192,6 @@ def test_a_client_that_is_fed_by_files(world: World) -> None:
         assert running.said("store")["flags"] == ["fed"]
 
 
-@pytest.mark.extras
 @pytest.mark.parametrize("world", ["redis"], indirect=True)
 def test_an_application_of_the_official_api(world: World) -> None:
     with program("official") as running:

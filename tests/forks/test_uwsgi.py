@@ -14,7 +14,7 @@ from tests.forks.proc import paused
 from tests.forks.world import World
 from tests.servers.server import not_here
 
-pytestmark = [pytest.mark.slow, pytest.mark.extras]
+pytestmark = pytest.mark.slow
 
 RUN: Final = ("-c", "import sys, pyuwsgi; sys.argv[0] = 'uwsgi'; pyuwsgi.run()")
 # Later ones always let threads run; there are wheels of it up to Python 3.12.
