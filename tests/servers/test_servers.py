@@ -87,7 +87,8 @@ def test_redis_is_emptied_with_a_password_too() -> None:
 def test_tls_can_ask_for_a_certificate_of_the_client() -> None:
     with RedisServer(tls=True, client_certificates=True) as server:
         trusting = ssl.create_default_context(cafile=server.ca_file)
-        with pytest.raises(ssl.SSLError):
+        # The server hangs up in the middle of the handshake: its reason may come too late.
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
             ping(server, trusting)
         trusting.load_cert_chain(server.cert_file, server.key_file)
         assert ping(server, trusting) == b"+PONG\r\n"
