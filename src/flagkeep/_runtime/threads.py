@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from flagkeep._runtime import fork
 from flagkeep._runtime.guard import Guard
@@ -40,10 +40,11 @@ def can_spawn() -> bool:
 def can_spawn_in_hook() -> bool:
     """Return whether `spawn` works in the child of a fork before the fork has returned.
 
-    Under gevent a thread is a greenlet, and its hub is made anew only after that.
+    Not where gevent is about: if it has replaced threads, its hub is made anew only after the fork;
+    and if the child is going to replace them, a thread that runs meanwhile can block it for ever,
+    both waiting for an import of the other.
     """
-    gevent: Any = sys.modules.get("gevent.monkey")
-    return gevent is None or not gevent.is_module_patched("threading")
+    return "gevent" not in sys.modules
 
 
 def needs_pumping() -> bool:
