@@ -12,7 +12,8 @@ from tests.forks.application import Application, check_worker
 from tests.forks.world import World
 from tests.servers.redis import RedisServer
 
-pytestmark = pytest.mark.slow
+# Its Redis transport wants a newer redis-py than the lowest that flagkeep works with.
+pytestmark = [pytest.mark.slow, pytest.mark.extras]
 
 OPTIONS: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
 
