@@ -379,7 +379,7 @@ class AsyncClient:
             self._data.start()
             await self._data.pump(runtime.monotonic() + self._deadline)
         catalog = await self._data.whole_catalog(self._deadline)
-        return catalog if self._data.is_ready and self._data.has_everything(catalog) else None
+        return catalog if self._data.is_ready and catalog.complete else None
 
     def _default(self, key: str, default: Any) -> Any:
         defaults = self._config.defaults

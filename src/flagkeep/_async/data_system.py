@@ -310,10 +310,6 @@ class AsyncDataSystem:
             self._everything = None
             own.set()
 
-    def has_everything(self, catalog: Catalog) -> bool:
-        """Whether `catalog` holds all flags there are, as far as anybody knows."""
-        return catalog.complete
-
     @property
     def _answers_from_memory(self) -> bool:
         """Whether memory holds everything and is kept up to date, so that nothing is read."""
