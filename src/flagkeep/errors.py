@@ -7,6 +7,7 @@ FlagkeepError
  ├─ InvalidItem            one flag or segment cannot be used (also ValueError)
  ├─ InvalidData            a whole document cannot be used (also ValueError)
  │   └─ InvalidFile        … and it came from a file
+ ├─ UpstreamUnavailable    no answer over HTTP, or none that can be used
  └─ StoreError             a feature store failed
      ├─ StoreUnavailable   it may pass: locked, disk full, I/O error
      │   └─ StoreMissing   nothing is there yet
@@ -106,6 +107,20 @@ class InvalidFile(InvalidData):
         self.line = line
         self.column = column
         self.problem = problem
+
+
+class UpstreamUnavailable(FlagkeepError):
+    """There was no answer over HTTP: no connection, no trust, cut off, too slow or too large.
+
+    Attributes:
+        server: which one, without secrets, such as `https://stream.launchdarkly.com`.
+        reason: why, and what to do.
+    """
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(f"{server}: {reason}")
+        self.server = server
+        self.reason = reason
 
 
 class StoreError(FlagkeepError):

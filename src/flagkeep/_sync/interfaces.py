@@ -4,12 +4,13 @@ A store fails with `StoreError` and its subclasses only, and one unreadable item
 others. Any method may be called from any thread or task, at the same time as any other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.model.status import SourceError, SourceState
+from flagkeep.storage.big_segments import BigSegmentMetadata
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 
 
@@ -81,6 +82,35 @@ class FeatureStore(Protocol):
 
     def close(self) -> None:
         """Let go of everything; a second call does nothing. Other calls then raise StoreClosed."""
+        ...
+
+
+class BigSegmentStore(Protocol):
+    """Where it is kept which contexts belong to which Big Segments; something else fills it.
+
+    Attributes:
+        name: what messages and status call it, such as `redis`.
+    """
+
+    name: str
+
+    def get_metadata(self) -> BigSegmentMetadata:
+        """Return how old the data is."""
+        ...
+
+    def get_membership(self, context_hash: str) -> Mapping[str, bool] | None:
+        """Return the segments of one context.
+
+        Args:
+            context_hash: base64 of SHA-256 of the context key.
+
+        Returns:
+            By segment reference (`key.g1`): True in, False out; None or empty: in none.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; a second call does nothing."""
         ...
 
 

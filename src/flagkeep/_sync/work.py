@@ -8,6 +8,7 @@ its own, in order, so that no poll waits for somebody's listener.
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 
@@ -97,6 +98,16 @@ class Work:
                 return
             self._is_noticing = True
         runtime.spawn("flagkeep-notices", self._run_notices)
+
+    def aside(self, name: str, job: runtime.Job) -> None:
+        """Run `job` now, beside the queue: it may wait for somebody else as long as it likes.
+
+        In threads it gets a short-lived one of its own.
+        """
+        if self.is_pumped:
+            self.soon(job)
+        else:
+            runtime.spawn(name, partial(self._run_job, job))
 
     def stop(self) -> None:
         """End after the job that is running; what is not due yet is dropped."""

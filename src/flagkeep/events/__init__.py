@@ -1,0 +1,4 @@
+"""Analytics events: what happened, put into words for the upstream.
+
+Knows no client, clock or connection.
+"""
