@@ -7,11 +7,12 @@ The only module of the package that imports asyncio, so that the sync client nee
 import asyncio
 import inspect
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from flagkeep._runtime import fork
 from flagkeep._runtime.guard import Guard
@@ -22,8 +23,9 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 __all__ = [
-    "Event", "Guard", "Job", "Lock", "Task", "Worker", "call_listener", "can_spawn",
-    "can_spawn_in_hook", "monotonic", "needs_pumping", "run_job", "spawn", "wall_time", "within",
+    "Call", "Event", "Guard", "Job", "Lock", "Task", "Worker", "both", "call_listener",
+    "call_stage", "can_spawn", "can_spawn_in_hook", "draw", "monotonic", "needs_pumping", "run_job",
+    "spawn", "start_stage", "wall_time", "within",
 ]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
@@ -32,6 +34,12 @@ monotonic = time.monotonic
 wall_time = time.time
 Lock = asyncio.Lock
 Job = Callable[[], Awaitable[None]]
+Call = Callable[[], Awaitable[T]]
+
+
+def draw() -> float:
+    """Return a random number from 0 up to 1; the children of a fork get others."""
+    return int.from_bytes(os.urandom(7)) / (1 << 56)
 
 
 def can_spawn() -> bool:
@@ -238,3 +246,45 @@ async def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwar
             await awaitable
     except Exception:
         log.exception("a listener failed: %r", fn)
+
+
+async def call_stage(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Any:
+    """Return what foreign code returns, awaited if it can be; what it raises is raised.
+
+    Raises:
+        RuntimeError: what it waits for was cancelled, and not the caller.
+    """
+    result = fn(*args, **kwargs)
+    if not inspect.isawaitable(result):
+        return result
+    try:
+        return await result
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("what it waits for was cancelled") from exc
+
+
+def start_stage(name: str, fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Call foreign code from a plain function; what it returns is awaited beside the caller.
+
+    Raises:
+        RuntimeError: there is something to await and no event loop here.
+    """
+    result = fn(*args, **kwargs)
+    if not inspect.isawaitable(result):
+        return
+    if can_spawn():
+        awaitable: Awaitable[object] = result
+        spawn(name, lambda: awaitable)
+        return
+    if inspect.iscoroutine(result):
+        result.close()
+    raise RuntimeError("it has to be awaited, and no event loop runs where it was called")
+
+
+async def both(first: Call[T], second: Call[T]) -> tuple[T, T]:
+    """Return what two calls return that run at the same time; cancelled, both are."""
+    one, other = await asyncio.gather(first(), second())
+    return one, other

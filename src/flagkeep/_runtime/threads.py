@@ -5,12 +5,15 @@ held while waiting.
 """
 
 import logging
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import cache
-from typing import Final, ParamSpec, Protocol, TypeVar
+from types import CoroutineType
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
 from flagkeep._runtime import fork
 from flagkeep._runtime.guard import Guard
@@ -20,8 +23,9 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 __all__ = [
-    "Event", "Guard", "Job", "Lock", "Task", "Worker", "call_listener", "can_spawn",
-    "can_spawn_in_hook", "monotonic", "needs_pumping", "run_job", "spawn", "wall_time", "within",
+    "Call", "Event", "Guard", "Job", "Lock", "Task", "Worker", "both", "call_listener",
+    "call_stage", "can_spawn", "can_spawn_in_hook", "draw", "monotonic", "needs_pumping", "run_job",
+    "spawn", "start_stage", "wall_time", "within",
 ]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
@@ -30,6 +34,12 @@ monotonic = time.monotonic
 wall_time = time.time
 Lock = threading.Lock
 Job = Callable[[], None]
+Call = Callable[[], T]
+
+
+def draw() -> float:
+    """Return a random number from 0 up to 1; the children of a fork get others."""
+    return int.from_bytes(os.urandom(7)) / (1 << 56)
 
 
 def can_spawn() -> bool:
@@ -178,3 +188,73 @@ def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) ->
         fn(*args, **kwargs)
     except Exception:
         log.exception("a listener failed: %r", fn)
+
+
+def call_stage(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Any:
+    """Return what foreign code returns; what it raises is raised.
+
+    Raises:
+        TypeError: it is a coroutine function, which only the other client can call.
+    """
+    result = fn(*args, **kwargs)
+    if isinstance(result, CoroutineType):
+        result.close()
+        raise TypeError("it is a coroutine function, which only AsyncClient awaits")
+    return result
+
+
+def start_stage(
+    name: str,  # noqa: ARG001
+    fn: Callable[P, object],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> None:
+    """Call foreign code.
+
+    Raises:
+        TypeError: it is a coroutine function, which only the other client can call.
+    """
+    call_stage(fn, *args, **kwargs)
+
+
+def both(first: Call[T], second: Call[T]) -> tuple[T, T]:
+    """Return what two calls return that run at the same time: the second in a thread of its own.
+
+    That one sees the context variables of the caller. Where no thread can run, the first goes
+    first. What either raises is raised, once both have ended.
+    """
+    if needs_pumping():
+        return first(), second()
+    beside = _Beside(second)
+    thread = threading.Thread(
+        target=copy_context().run, args=(beside.run,), name="flagkeep-both", daemon=True
+    )
+    try:
+        thread.start()
+    except RuntimeError:  # the process has all the threads it may have, or is ending
+        return first(), second()
+    try:
+        one = first()
+    finally:
+        thread.join()
+    return one, beside.result()
+
+
+class _Beside(Generic[T]):
+    """A call on another thread, and what came of it."""
+
+    def __init__(self, call: Call[T]) -> None:
+        self._call = call
+        self._results: list[T] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._results.append(self._call())
+        except BaseException as exc:  # noqa: BLE001  raised again where the caller is
+            self._error = exc
+
+    def result(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._results[0]
