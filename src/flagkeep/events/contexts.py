@@ -1,0 +1,125 @@
+"""Contexts as events show them: without what is private (events spec, section 4)."""
+
+from collections.abc import Iterable
+from typing import Any, Final, final
+
+from flagkeep.events.encoding import encode
+from flagkeep.model.attribute_ref import AttributeRef
+from flagkeep.model.context import Context
+
+SHOWN: Final = frozenset({"kind", "key", "anonymous"})
+"""Attributes that are never private."""
+
+Path = tuple[str, ...]
+
+
+@final
+class ContextFormatter:
+    """Writes contexts for events. Safe to share between threads: it keeps nothing.
+
+    Args:
+        all_private: show only kind, key and anonymous of every context.
+        private: references of attributes that are never shown; invalid ones are ignored.
+    """
+
+    __slots__ = ("_all_private", "_private")
+
+    def __init__(self, *, all_private: bool = False, private: Iterable[str] = ()) -> None:
+        self._all_private = all_private
+        self._private = _paths(private)
+
+    def format(self, context: Context, *, redact_anonymous: bool) -> bytes:
+        """Return the JSON of a valid context, without private attributes.
+
+        Args:
+            redact_anonymous: show only kind, key and anonymous of anonymous contexts; so it is
+                in `feature`, `custom` and `migration_op` events.
+        """
+        if not context.members:
+            return encode(self._shown(context, redact_anonymous))
+        shown: dict[str, Any] = {"kind": "multi"}
+        for member in context.members:
+            shown[member.kind] = body = self._shown(member, redact_anonymous)
+            del body["kind"]
+        return encode(shown)
+
+    def _shown(self, context: Context, redact_anonymous: bool) -> dict[str, Any]:  # noqa: FBT001
+        if self._all_private or (redact_anonymous and context.anonymous):
+            return _bare(context)
+        body = dict(context.lookup)
+        if not context.anonymous:
+            del body["anonymous"]
+        private = self._private
+        if context.private:
+            private = _merged(private, _paths(context.private))
+        if private:
+            _redact(body, private)
+        return body
+
+
+def without_anonymous(context: Context) -> Context | None:
+    """Return a context without its anonymous members, None if none is left.
+
+    For `index` and `identify` events where anonymous contexts are not to be described.
+    """
+    if not context.members:
+        return None if context.anonymous else context
+    left = context.without_anonymous_contexts()
+    return left if left.valid else None
+
+
+def _bare(context: Context) -> dict[str, Any]:
+    body: dict[str, Any] = {"kind": context.kind, "key": context.key}
+    if context.anonymous:
+        body["anonymous"] = True
+    redacted = [_reference(name) for name in context.lookup if name not in SHOWN]
+    if redacted:
+        body["_meta"] = {"redactedAttributes": redacted}
+    return body
+
+
+def _redact(body: dict[str, Any], private: Iterable[Path]) -> None:
+    """Remove from `body`, and list there, whatever of `private` it has; values stay untouched."""
+    redacted = []
+    for path in private:
+        name = path[0]
+        if name not in body:
+            continue
+        if len(path) == 1:
+            del body[name]
+            redacted.append(_reference(name))
+            continue
+        before = body[name]
+        after = _without(before, path, 1)
+        if after is not before:
+            body[name] = after
+            redacted.append(str(AttributeRef(path)))
+    if redacted:
+        body["_meta"] = {"redactedAttributes": redacted}
+
+
+def _without(value: Any, path: Path, depth: int) -> Any:
+    """Return `value` without the property at `path`; the very same if it has none."""
+    name = path[depth]
+    if type(value) is not dict or name not in value:
+        return value
+    if depth == len(path) - 1:
+        return {other: one for other, one in value.items() if other != name}
+    before = value[name]
+    after = _without(before, path, depth + 1)
+    return value if after is before else {**value, name: after}
+
+
+def _paths(references: Iterable[str]) -> tuple[Path, ...]:
+    """Return what can be redacted, short paths first: what lies within them is then gone."""
+    parsed = (AttributeRef.parse(one).components for one in references)
+    paths = {path for path in parsed if path and not (len(path) == 1 and path[0] in SHOWN)}
+    return tuple(sorted(paths, key=len))
+
+
+def _merged(some: tuple[Path, ...], others: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(sorted({*some, *others}, key=len)) if some else others
+
+
+def _reference(name: str) -> str:
+    return str(AttributeRef((name,))) if name.startswith("/") else name
