@@ -11,8 +11,8 @@ from flagkeep.config import CachePolicy, Config, StorePolicy
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.context import Context
 from flagkeep.model.item import Kind, SerializedItem
+from flagkeep.model.tombstone import tombstone
 from flagkeep.storage import freshness
-from flagkeep.storage.items import tombstone
 from tests._async.hand_source import AsyncHandSource, changes, environment, flag
 from tests._async.slow_store import AsyncSlowStore
 from tests._async.waiting import pause, until, until_value

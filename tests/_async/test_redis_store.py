@@ -14,8 +14,8 @@ from flagkeep.config import RedisTLS
 from flagkeep.errors import ConfigError, StoreClosed, StoreCorrupt, StoreUnavailable
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind
+from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import Tally, WriterRecord
-from flagkeep.storage.items import tombstone
 from tests._async.store_suite import flag, flags, full, part, refs
 from tests._async.waiting import until
 from tests.servers.proxy import FaultProxy

@@ -16,8 +16,8 @@ from flagkeep._async.stores.sqlite import AsyncSQLiteStore
 from flagkeep.errors import ConfigError
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import StoreContents, WriterRecord
-from flagkeep.storage.items import tombstone
 from tests._async.store_suite import CHECKS, Backend, flag, full, part
 
 NAMES = [check.__name__ for check in CHECKS]

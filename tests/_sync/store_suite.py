@@ -13,8 +13,8 @@ from flagkeep._sync.interfaces import FeatureStore
 from flagkeep.errors import StoreClosed
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import StoreChanges, WriterRecord
-from flagkeep.storage.items import tombstone
 
 ODD_KEYS = (
     "a", "A", " a ", "a/b", "a:b", "$inited", "$deleted", "features", "é", "日本", "🚀", "%00",

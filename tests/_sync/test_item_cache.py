@@ -11,8 +11,8 @@ from flagkeep.config import CachePolicy, Config, StorePolicy
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.context import Context
 from flagkeep.model.item import Kind, SerializedItem
+from flagkeep.model.tombstone import tombstone
 from flagkeep.storage import freshness
-from flagkeep.storage.items import tombstone
 from tests._sync.hand_source import HandSource, changes, environment, flag
 from tests._sync.slow_store import SlowStore
 from tests._sync.waiting import pause, until, until_value

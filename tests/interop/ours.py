@@ -12,7 +12,7 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.detail import Detail
 from flagkeep.model.item import ItemRef, Kind
-from flagkeep.storage.items import tombstone
+from flagkeep.model.tombstone import tombstone
 from flagkeep.stores import AsyncRedisStore, RedisStore
 from flagkeep.testing import TestData
 from tests._sync.hand_source import HandSource, environment

@@ -7,13 +7,8 @@ from hypothesis import strategies as st
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import decode, to_item
 from flagkeep.model.item import BadItem, Kind, SerializedItem
-from flagkeep.storage.items import (
-    is_newer,
-    item_from_row,
-    row_as_it_is,
-    tombstone,
-    without_unstorable,
-)
+from flagkeep.model.tombstone import tombstone
+from flagkeep.storage.items import is_newer, item_from_row, row_as_it_is, without_unstorable
 
 
 def item(version: int, *, deleted: bool = False) -> SerializedItem:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
-from flagkeep.storage.items import tombstone
+from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.ordering import write_order
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from flagkeep.model.item import Kind, SerializedItem
-from flagkeep.storage.items import tombstone
+from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.versions import raise_versions, with_version
 
 

@@ -20,8 +20,8 @@ from flagkeep.cli.text import counted
 from flagkeep.errors import InvalidItem
 from flagkeep.model.codec import encode_json
 from flagkeep.model.item import BadItem, Kind
+from flagkeep.model.tombstone import tombstone
 from flagkeep.protocol.files import make_item
-from flagkeep.storage.items import tombstone
 
 _SECTIONS = {Kind.FLAG: "flags", Kind.SEGMENT: "segments"}
 

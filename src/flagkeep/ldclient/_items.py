@@ -7,7 +7,7 @@ from flagkeep.errors import InvalidItem
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, parse_json, to_item
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
-from flagkeep.storage import items as storage
+from flagkeep.model.tombstone import tombstone as core_tombstone
 
 NAMESPACES: Final[Mapping[str, Kind]] = {"features": Kind.FLAG, "segments": Kind.SEGMENT}
 NAMESPACE_OF: Final[Mapping[Kind, str]] = {kind: name for name, kind in NAMESPACES.items()}
@@ -81,7 +81,7 @@ def serialized(ref: ItemRef, item: Any) -> SerializedItem:
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidItem(ref.kind, ref.key, "$", str(exc)) from None
     found = to_item(ref.kind, ref.key, text)
-    return storage.tombstone(ref.kind, ref.key, found.version) if found.deleted else found
+    return core_tombstone(ref.kind, ref.key, found.version) if found.deleted else found
 
 
 def tombstone(ref: ItemRef, version: int) -> SerializedItem:

@@ -1,16 +1,15 @@
-"""Stored items: reading any row, writing tombstones, which of two states is newer.
+"""Stored items: reading any row, which of two states is newer.
 
 Rows are written by SDKs in many languages, and by hand. A row is never trusted to be well formed,
 and one that is not never hides the others (stores spec, sections 2.2, 2.3 and 16).
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from flagkeep.errors import InvalidItem
 from flagkeep.model.changeset import ChangeSet, Items
-from flagkeep.model.codec import decode_head, encode_json
+from flagkeep.model.codec import decode_head
 from flagkeep.model.item import BadItem, Kind, SerializedItem
 
 MAX_VERSION: Final = 2**63 - 1
@@ -19,34 +18,6 @@ _DELETED: Final = b'"deleted"'
 _FALSE: Final = re.compile(rb"\s*:\s*false")
 _NULL: Final = b"null"
 
-# The full schema, which every SDK in daemon mode already meets in tombstones.
-_TOMBSTONE: Final[Mapping[Kind, Mapping[str, Any]]] = {
-    Kind.FLAG: {
-        "on": False,
-        "prerequisites": [],
-        "targets": [],
-        "contextTargets": [],
-        "rules": [],
-        "fallthrough": {},
-        "offVariation": None,
-        "variations": [],
-        "clientSide": False,
-        "salt": "",
-        "trackEvents": False,
-        "trackEventsFallthrough": False,
-        "debugEventsUntilDate": None,
-    },
-    Kind.SEGMENT: {
-        "included": [],
-        "excluded": [],
-        "includedContexts": [],
-        "excludedContexts": [],
-        "salt": "",
-        "rules": [],
-        "generation": None,
-    },
-}
-
 
 def is_newer(existing: SerializedItem | None, candidate: SerializedItem) -> bool:
     """Return whether `candidate` may take the place of `existing`.
@@ -54,15 +25,6 @@ def is_newer(existing: SerializedItem | None, candidate: SerializedItem) -> bool
     Strictly greater wins; a tombstone counts with its own version (stores spec, section 1).
     """
     return existing is None or candidate.version > existing.version
-
-
-def tombstone(kind: Kind, key: str, version: int) -> SerializedItem:
-    """Return "deleted at `version`": the full schema with the real key.
-
-    Of all forms in use this one is readable by the most SDKs (stores spec, section 2.3).
-    """
-    fields = {"key": key, **_TOMBSTONE[kind], "version": version, "deleted": True}
-    return SerializedItem(version, deleted=True, data=encode_json(fields))
 
 
 def item_from_row(kind: Kind, key: str, version: object, data: object) -> SerializedItem | BadItem:

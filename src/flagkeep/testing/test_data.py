@@ -10,8 +10,8 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.item import Kind, SerializedItem
 from flagkeep.model.required import fill_required
+from flagkeep.model.tombstone import tombstone
 from flagkeep.model.values import copy_json
-from flagkeep.storage.items import tombstone
 from flagkeep.testing.flag_builder import FlagBuilder
 from flagkeep.testing.test_source import TestSource
 
