@@ -53,15 +53,29 @@ def split_envelope(data: bytes) -> Envelope:
     )
 
 
-def _split_slowly(data: bytes) -> Envelope:
+def open_object(data: bytes) -> dict[str, bytes]:
+    """Return the members of a JSON object as unopened text, by key.
+
+    Raises:
+        InvalidData: it is not JSON, or not an object.
+    """
+    members = _open(data, "it must be an object")
+    return {name: text.encode("utf-8", "surrogatepass") for name, text in members.items()}
+
+
+def _open(data: bytes, complaint: str) -> dict[str, str]:
     try:
         text = data.decode(json.detect_encoding(data))
     except UnicodeDecodeError as exc:
         raise InvalidData(f"not UTF-8 text: {exc.reason} at byte {exc.start}") from None
     _check_is_json(text)
     if not text.strip().startswith("{"):
-        raise InvalidData("it must be an object with flags, segments or flagValues")
-    members = members_of(text, "$")
+        raise InvalidData(complaint)
+    return members_of(text, "$")
+
+
+def _split_slowly(data: bytes) -> Envelope:
+    members = _open(data, "it must be an object with flags, segments or flagValues")
     parts = []
     for name in ("flags", "segments", "flagValues"):
         part = members.get(name, "null")
