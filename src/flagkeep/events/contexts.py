@@ -1,7 +1,8 @@
 """Contexts as events show them: without what is private (events spec, section 4)."""
 
 from collections.abc import Iterable
-from typing import Any, Final, final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, final
 
 from flagkeep.events.encoding import encode
 from flagkeep.model.attribute_ref import AttributeRef
@@ -10,23 +11,33 @@ from flagkeep.model.context import Context
 SHOWN: Final = frozenset({"kind", "key", "anonymous"})
 """Attributes that are never private."""
 
-Path = tuple[str, ...]
+
+class _Private(NamedTuple):
+    """Something that is not shown.
+
+    Attributes:
+        path: one name per level.
+        shown: the reference that says that it was there.
+    """
+
+    path: tuple[str, ...]
+    shown: str
 
 
 @final
 class ContextFormatter:
-    """Writes contexts for events. Safe to share between threads: it keeps nothing.
+    """Writes contexts for events. Safe to share between threads.
 
     Args:
         all_private: show only kind, key and anonymous of every context.
         private: references of attributes that are never shown; invalid ones are ignored.
     """
 
-    __slots__ = ("_all_private", "_private")
+    __slots__ = ("_all_private", "_references")
 
     def __init__(self, *, all_private: bool = False, private: Iterable[str] = ()) -> None:
         self._all_private = all_private
-        self._private = _paths(private)
+        self._references = tuple(private)
 
     def format(self, context: Context, *, redact_anonymous: bool) -> bytes:
         """Return the JSON of a valid context, without private attributes.
@@ -49,11 +60,9 @@ class ContextFormatter:
         body = dict(context.lookup)
         if not context.anonymous:
             del body["anonymous"]
-        private = self._private
-        if context.private:
-            private = _merged(private, _paths(context.private))
-        if private:
-            _redact(body, private)
+        references = self._references + context.private
+        if references:
+            _redact(body, _private(references))
         return body
 
 
@@ -78,27 +87,27 @@ def _bare(context: Context) -> dict[str, Any]:
     return body
 
 
-def _redact(body: dict[str, Any], private: Iterable[Path]) -> None:
+def _redact(body: dict[str, Any], private: Iterable[_Private]) -> None:
     """Remove from `body`, and list there, whatever of `private` it has; values stay untouched."""
     redacted = []
-    for path in private:
+    for path, shown in private:
         name = path[0]
         if name not in body:
             continue
         if len(path) == 1:
             del body[name]
-            redacted.append(_reference(name))
+            redacted.append(shown)
             continue
         before = body[name]
         after = _without(before, path, 1)
         if after is not before:
             body[name] = after
-            redacted.append(str(AttributeRef(path)))
+            redacted.append(shown)
     if redacted:
         body["_meta"] = {"redactedAttributes": redacted}
 
 
-def _without(value: Any, path: Path, depth: int) -> Any:
+def _without(value: Any, path: tuple[str, ...], depth: int) -> Any:
     """Return `value` without the property at `path`; the very same if it has none."""
     name = path[depth]
     if type(value) is not dict or name not in value:
@@ -110,16 +119,17 @@ def _without(value: Any, path: Path, depth: int) -> Any:
     return value if after is before else {**value, name: after}
 
 
-def _paths(references: Iterable[str]) -> tuple[Path, ...]:
+@lru_cache(maxsize=256)  # contexts of one application declare the same few lists
+def _private(references: tuple[str, ...]) -> tuple[_Private, ...]:
     """Return what can be redacted, short paths first: what lies within them is then gone."""
-    parsed = (AttributeRef.parse(one).components for one in references)
-    paths = {path for path in parsed if path and not (len(path) == 1 and path[0] in SHOWN)}
-    return tuple(sorted(paths, key=len))
-
-
-def _merged(some: tuple[Path, ...], others: tuple[Path, ...]) -> tuple[Path, ...]:
-    return tuple(sorted({*some, *others}, key=len)) if some else others
+    found = {}
+    for reference in references:
+        path = AttributeRef.parse(reference).components
+        if path and not (len(path) == 1 and path[0] in SHOWN):
+            shown = _reference(path[0]) if len(path) == 1 else reference
+            found[path] = _Private(path, shown)
+    return tuple(sorted(found.values(), key=lambda one: len(one.path)))
 
 
 def _reference(name: str) -> str:
-    return str(AttributeRef((name,))) if name.startswith("/") else name
+    return str(AttributeRef.literal(name)) if name.startswith("/") else name

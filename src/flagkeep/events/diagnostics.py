@@ -14,7 +14,7 @@ from flagkeep.config import (
     Streaming,
     Wrapper,
 )
-from flagkeep.events.encoding import encode
+from flagkeep.events.encoding import Shape, encode
 from flagkeep.version import VERSION
 
 SDK_NAME: Final = "python-server-sdk"
@@ -48,18 +48,18 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     python_implementation: str
 
 
-class _StreamInit(msgspec.Struct, frozen=True, rename="camel"):
+class _StreamInit(Shape, frozen=True):
     timestamp: int
     duration_millis: int
     failed: bool
 
 
-class _Ident(msgspec.Struct, frozen=True, rename="camel"):
+class _Ident(Shape, frozen=True):
     diagnostic_id: str
     sdk_key_suffix: str
 
 
-class _Init(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="diagnostic-init"):
+class _Init(Shape, frozen=True, tag_field="kind", tag="diagnostic-init"):
     creation_date: int
     id: _Ident
     sdk: dict[str, Any]
@@ -67,7 +67,7 @@ class _Init(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="
     configuration: dict[str, Any]
 
 
-class _Periodic(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="diagnostic"):
+class _Periodic(Shape, frozen=True, tag_field="kind", tag="diagnostic"):
     creation_date: int
     id: _Ident
     data_since_date: int

@@ -3,7 +3,7 @@
 The fast way writes nearly everything: also dates, UUIDs, sets and dataclasses, in their usual
 forms, and NaN and infinity as null, since JSON has neither. What it refuses is written again,
 slowly, piece by piece, and only the piece that has no JSON form becomes null. So nothing here
-raises, and an event costs nobody but itself.
+raises, and no value costs more than itself.
 """
 
 import json
@@ -13,70 +13,59 @@ from typing import Any, Final
 
 import msgspec
 
-from flagkeep.model.values import MAX_DEPTH, MAX_VALUES
+from flagkeep.model.values import MAX_VALUES
 
 NULL: Final = b"null"
-encode_fast: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+DEEPEST: Final = 128
+"""Levels of nesting that are written; contexts and flag values have fewer."""
+
+_encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
+
+
+class Shape(msgspec.Struct, frozen=True, rename="camel"):
+    """An event, or a part of one that has fields of its own."""
 
 
 def encode(value: object) -> bytes:
     r"""Return compact JSON of anything; never raises.
 
-    Lone surrogates, which UTF-8 cannot carry, are written as `\udxxx` escapes. Null stands for
-    what has no JSON form: other types, what is nested over 100 levels deep (values that contain
-    themselves included), all of a value with over a million parts.
+    Null stands for what has no JSON form: other types, what is nested too deeply (values that
+    contain themselves included), a field with over a million parts. Members whose name is neither
+    text nor number are left out. Lone surrogates, which UTF-8 cannot carry, are written as
+    `\udxxx` escapes.
     """
     try:
-        return encode_fast(value)
+        return _encode(value)
     except Exception:  # noqa: BLE001  foreign types may raise anything, and the slow way knows
-        return encode_slowly(value)
+        return _field(value)
 
 
-def encode_slowly(value: object) -> bytes:
-    """Do what `encode` does, piece by piece."""
+def _field(value: object) -> bytes:
+    if isinstance(value, Shape):
+        return _object((name, _field(one)) for name, one in _members(value))
     try:
-        return b"".join(_pieces(value, 0, [MAX_VALUES]))
+        return _written(value, 0, [MAX_VALUES])
     except Exception:  # noqa: BLE001  foreign containers may raise anything while they are read
         return NULL
 
 
-def _pieces(value: object, depth: int, room: list[int]) -> Iterator[bytes]:
+def _written(value: Any, depth: int, room: list[int]) -> bytes:
     room[0] -= 1
     if room[0] < 0:
         raise ValueError("it has too many parts")
-    if isinstance(value, (Mapping, list, tuple, AbstractSet, msgspec.Struct)):
-        if depth >= MAX_DEPTH:
-            yield NULL
-        elif isinstance(value, (list, tuple, AbstractSet)):
-            yield from _array(value, depth, room)
-        else:
-            members = value.items() if isinstance(value, Mapping) else _fields(value)
-            yield from _object(members, depth, room)
-    else:
-        yield _scalar(value)
+    if isinstance(value, Shape):
+        return _field(value)
+    if not isinstance(value, (Mapping, list, tuple, AbstractSet, msgspec.Struct)):
+        return _scalar(value)
+    if depth >= DEEPEST:
+        return NULL
+    if isinstance(value, (list, tuple, AbstractSet)):
+        return b"[%b]" % b",".join([_written(one, depth + 1, room) for one in value])
+    members = value.items() if isinstance(value, Mapping) else _members(value)
+    return _object((name, _written(one, depth + 1, room)) for name, one in members)
 
 
-def _array(elements: Iterable[object], depth: int, room: list[int]) -> Iterator[bytes]:
-    before = b"["
-    for element in elements:
-        yield before
-        yield from _pieces(element, depth + 1, room)
-        before = b","
-    yield b"]" if before == b"," else b"[]"
-
-
-def _object(members: Iterable[tuple[Any, Any]], depth: int, room: list[int]) -> Iterator[bytes]:
-    before = b"{"
-    for name, value in members:
-        text = _name(name)
-        if text is not None:
-            yield before + text + b":"
-            yield from _pieces(value, depth + 1, room)
-            before = b","
-    yield b"}" if before == b"," else b"{}"
-
-
-def _fields(struct: msgspec.Struct) -> Iterator[tuple[str, Any]]:
+def _members(struct: msgspec.Struct) -> Iterator[tuple[str, Any]]:
     config = struct.__struct_config__
     if config.tag_field is not None:
         yield config.tag_field, config.tag
@@ -88,14 +77,19 @@ def _fields(struct: msgspec.Struct) -> Iterator[tuple[str, Any]]:
             yield wire_name, value
 
 
-def _name(name: object) -> bytes | None:
-    """Return the name of a member, None if it cannot have one."""
+def _object(members: Iterable[tuple[Any, bytes]]) -> bytes:
+    named = [(_name(name), text) for name, text in members]
+    return b"{%b}" % b",".join([b"%b:%b" % pair for pair in named if pair[0]])
+
+
+def _name(name: object) -> bytes:
+    """Return the name of a member as JSON, empty if it can have none."""
     if isinstance(name, str):
         return _text(name)
     try:
-        return encode_fast({name: 0})[1:-3]
+        return _encode({name: 0})[1:-3]
     except TypeError:
-        return None
+        return b""
 
 
 def _scalar(value: object) -> bytes:
@@ -103,16 +97,15 @@ def _scalar(value: object) -> bytes:
         return _text(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return b"%d" % value
-    if isinstance(value, float):
-        value = float(value)
     try:
-        return encode_fast(value)
+        return _encode(float(value) if isinstance(value, float) else value)
     except Exception:  # noqa: BLE001  see encode
         return NULL
 
 
 def _text(text: str) -> bytes:
+    text = str.__str__(text)
     try:
-        return encode_fast(str.__str__(text))
+        return _encode(text)
     except UnicodeError:
-        return json.dumps(str.__str__(text)).encode()
+        return json.dumps(text).encode()

@@ -7,13 +7,12 @@ raises: a value that has no JSON form becomes null, see `encoding`.
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from flagkeep.events.encoding import encode
+from flagkeep.events.encoding import Shape, encode
 
 
-class _Event(msgspec.Struct, frozen=True, rename="camel", tag_field="kind"):
+class _Event(Shape, frozen=True, tag_field="kind"):
     creation_date: int
 
 

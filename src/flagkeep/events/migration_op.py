@@ -8,7 +8,7 @@ from typing import Any, Final, Self, final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from flagkeep.events.encoding import encode
+from flagkeep.events.encoding import Shape, encode
 from flagkeep.events.sampling import is_sampled
 from flagkeep.model.context import Context
 from flagkeep.model.detail import Detail
@@ -175,7 +175,7 @@ class MigrationTracker:
         )
 
 
-class _Evaluation(msgspec.Struct, frozen=True):
+class _Evaluation(Shape, frozen=True):
     key: str
     value: Any
     default: str
@@ -184,9 +184,7 @@ class _Evaluation(msgspec.Struct, frozen=True):
     reason: dict[str, Any]
 
 
-class _MigrationOp(
-    msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="migration_op"
-):
+class _MigrationOp(Shape, frozen=True, tag_field="kind", tag="migration_op"):
     creation_date: int
     operation: str
     context: Raw

@@ -10,7 +10,7 @@ from typing import Any, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from flagkeep.events.encoding import encode
+from flagkeep.events.encoding import Shape, encode
 
 
 class Counter(msgspec.Struct):
@@ -59,6 +59,12 @@ class Summary:
     def is_empty(self) -> bool:
         """Whether nothing was counted."""
         return not self.features
+
+    @property
+    def total(self) -> int:
+        """How many evaluations were counted."""
+        flags = self.features.values()
+        return sum(one.count for flag in flags for one in flag.counters.values())
 
     def add(
         self,
@@ -110,7 +116,7 @@ class Summary:
         return summary_event(self.start_ms or 0, self.end_ms or 0, self.features)
 
 
-class _Count(msgspec.Struct, frozen=True):
+class _Count(Shape, frozen=True):
     value: Any
     variation: int | UnsetType
     version: int | UnsetType
@@ -118,13 +124,13 @@ class _Count(msgspec.Struct, frozen=True):
     count: int
 
 
-class _Feature(msgspec.Struct, frozen=True, rename="camel"):
+class _Feature(Shape, frozen=True):
     default: Any
     context_kinds: list[str]
     counters: list[_Count]
 
 
-class _SummaryEvent(msgspec.Struct, frozen=True, rename="camel", tag_field="kind", tag="summary"):
+class _SummaryEvent(Shape, frozen=True, tag_field="kind", tag="summary"):
     start_date: int
     end_date: int
     features: dict[str, _Feature]
