@@ -5,6 +5,7 @@ service. Hides that the server needs asyncio, which is imported when it is asked
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from flagkeep.testing.big_segments import BigSegmentData
 from flagkeep.testing.flag_builder import (
     FALSE_VARIATION_INDEX,
     TRUE_VARIATION_INDEX,
@@ -22,6 +23,7 @@ __all__ = [
     "FALSE_VARIATION_INDEX",
     "TRUE_VARIATION_INDEX",
     "AsyncFakeUpstream",
+    "BigSegmentData",
     "FakeUpstream",
     "FlagBuilder",
     "FlagRuleBuilder",
