@@ -34,8 +34,8 @@ class FakeUpstream(Upstream):
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, _: object, error: object, __: object) -> None:
+        self._leave(error)
 
     def wait_until(
         self, holds: Callable[[], bool], timeout: float = 5.0, *, what: str = "it did not happen"
@@ -98,8 +98,8 @@ class AsyncFakeUpstream(Upstream):
     async def __aenter__(self) -> Self:
         return self.start()
 
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self.stop)
+    async def __aexit__(self, _: object, error: object, __: object) -> None:
+        await asyncio.to_thread(self._leave, error)
 
     async def wait_until(
         self, holds: Callable[[], bool], timeout: float = 5.0, *, what: str = "it did not happen"

@@ -157,6 +157,11 @@ class Upstream:
         """How many streams are open."""
         return self._service.log.open_streams
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open, with a request on them or not."""
+        return 0 if self._server is None else self._server.connections
+
     def send_raw(self, data: bytes) -> None:
         """Send these bytes to every open stream."""
         server = self._running()
@@ -276,6 +281,12 @@ class Upstream:
 
     def _do(self, act: Callable[[], T]) -> T:
         return act() if self._server is None else self._server.call(act)
+
+    def _leave(self, error: object) -> None:
+        """End a `with` block: stop, and raise what a responder raised unless there is an error."""
+        self.stop()
+        if error is None and self._service.log.failures:
+            raise self._service.log.failures[0]
 
     # --- what one can wait for ---
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json
 from flagkeep.model.item import Kind
+from flagkeep.protocol.sse import Event, encode
 
 KindName = Literal["flags", "segments"]
 KIND_NAMES: Final[Mapping[Kind, KindName]] = {Kind.FLAG: "flags", Kind.SEGMENT: "segments"}
@@ -35,13 +36,13 @@ class Environment:
         self._items[kind][key] = item
         self._changed()
         path = encode_json(f"/{kind}/{key}")
-        return event("patch", b'{"path":%b,"data":%b}' % (path, item))
+        return _event("patch", b'{"path":%b,"data":%b}' % (path, item))
 
     def delete(self, kind: KindName, key: str, version: int) -> bytes:
         """Forget one item; return the event that says so."""
         self._items[kind].pop(key, None)
         self._changed()
-        return event("delete", encode_json({"path": f"/{kind}/{key}", "version": version}))
+        return _event("delete", encode_json({"path": f"/{kind}/{key}", "version": version}))
 
     def take(self, changes: ChangeSet) -> bytes:
         """Take a change set; return the events that say so."""
@@ -61,7 +62,7 @@ class Environment:
 
     def put_event(self) -> bytes:
         """Return the event with the whole environment."""
-        return event("put", b'{"path":"/","data":%b}' % self.text())
+        return _event("put", b'{"path":"/","data":%b}' % self.text())
 
     def text(self) -> bytes:
         """Return the whole environment as a poll gets it."""
@@ -85,10 +86,9 @@ class Environment:
         self._text = self._compressed = None
 
 
-def event(name: str, data: bytes) -> bytes:
-    """Return an event of a stream; `data` is one line."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
-
-
 def _members(items: Mapping[str, bytes]) -> bytes:
     return b",".join(b"%b:%b" % (encode_json(key), item) for key, item in items.items())
+
+
+def _event(name: str, data: bytes) -> bytes:
+    return encode(Event(name, data))

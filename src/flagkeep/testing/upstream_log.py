@@ -13,12 +13,18 @@ class UpstreamTimeout(AssertionError):
 
 
 class Log:
-    """Requests in the order of their arrival; safe to use from any thread."""
+    """Requests in the order of their arrival; safe to use from any thread.
+
+    Attributes:
+        open_streams: how many there are.
+        failures: what responders of the test raised.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: list[Request] = []
         self.open_streams = 0
+        self.failures: list[Exception] = []
 
     def received(self, request: Request) -> None:
         """Note a request."""
@@ -54,7 +60,8 @@ class Log:
             for request in requests
         )
         told = ", ".join(f"{count} x {line}" for line, count in seen.items()) or "no request"
-        return f"the upstream saw {told}; open streams: {streams}"
+        failed = "".join(f"; a responder raised {exc!r}" for exc in self.failures)
+        return f"the upstream saw {told}; open streams: {streams}{failed}"
 
 
 def events_of(request: Request) -> list[dict[str, Any]]:

@@ -14,12 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
+from flagkeep.testing import upstream_answering as answering
 from flagkeep.testing.upstream_messages import Request, Responder, Scripted
-from flagkeep.testing.upstream_wire import HEAD_LIMIT, Connection, head_of
+from flagkeep.testing.upstream_wire import HEAD_LIMIT, Connection
 
 LOOPBACK: Final = "127.0.0.1"
 _WITHIN: Final = 10.0  # seconds for what a test asks of the loop
 _RESPONDERS: Final = 64  # threads
+_UNANSWERED: Final = frozenset({"hang", "close", "reset"})
 
 T = TypeVar("T")
 _Step = Scripted | Responder
@@ -39,6 +41,9 @@ class Service(Protocol):
 
     def answered(self, request: Request, status: int) -> None:
         """Note which answer it gets."""
+
+    def responder_failed(self, exc: Exception) -> None:
+        """Note that a function that was scripted raised this."""
 
     def streams_changed(self, count: int) -> None:
         """Note how many streams are open."""
@@ -84,7 +89,9 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close everything and end the thread."""
+        """Close everything and end the thread; in the child of a fork there is none."""
+        if not self._thread.is_alive():
+            return
         self.wait_for(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -103,8 +110,13 @@ class Server:
         """Run it on the loop and return what it returns."""
         if not self._thread.is_alive():  # also in the child of a fork
             work.close()
-            raise RuntimeError("the fake upstream does not run: use it in a `with` block")
+            raise RuntimeError("the fake upstream runs in the process that started it only")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_WITHIN)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
 
     # --- on the loop ---
 
@@ -189,75 +201,57 @@ class Server:
                 if not await self._answer(request, connection):
                     break
                 connection.idle = True
+        except (OSError, asyncio.IncompleteReadError, ValueError):
+            pass  # the client is gone, or speaks no HTTP
+        except asyncio.CancelledError:
+            pass  # the upstream stops
+        else:
             connection.close()
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            connection.abort()
-        except BaseException:
-            connection.abort()
-            raise
+            return
         finally:
             del self._connections[connection]
+        connection.abort()
 
     async def _answer(self, request: Request, connection: Connection) -> bool:
         """Answer a request; return whether the connection can have another."""
-        step = self._service.received(request)
-        if callable(step):
-            step = await self._loop.run_in_executor(self._responders, step, request)
-        answer = step or self._service.usual(request)
-        if answer.behaviour == "stay" and not self._released.is_set():
-            await self._released.wait()
-            answer = step or self._service.usual(request)
+        scripted = await self._scripted(request)
+        answer = scripted or self._service.usual(request)
         if answer.delay:
             await asyncio.sleep(answer.delay)
-        match answer.behaviour:
-            case "hang":
-                await connection.wait_until_gone()
-                return False
-            case "close" | "reset":
-                connection.abort(reset=answer.behaviour == "reset")
-                return False
+        if answer.behaviour == "stay" and not self._released.is_set():
+            await self._released.wait()
+            answer = scripted or self._service.usual(request)  # as things are now
+        if answer.behaviour in _UNANSWERED:
+            await answering.never_answer(answer, connection)
+            return False
         self._service.answered(request, answer.status)
         headers = self._service.headers(request)
-        match answer.behaviour:
-            case "stay":
-                await self._stay(answer, headers, request, connection)
-                return False
-            case "cut":
-                headers = {**headers, "Transfer-Encoding": "chunked"}
-                await connection.write(head_of(answer, headers))
-                for part in answer.parts():
-                    if part:
-                        await connection.write_chunk(part)
-                return False
-        return await _send(answer, headers, request, connection)
+        if answer.behaviour != "stay":
+            return await answering.send(answer, headers, request, connection)
+        await self._stay(answer, headers, Stream(connection, request.query.get("filter")))
+        return False
 
-    async def _stay(
-        self,
-        answer: Scripted,
-        headers: Mapping[str, str],
-        request: Request,
-        connection: Connection,
-    ) -> None:
-        stream = Stream(connection, request.query.get("filter"))
-        # From here on it gets what is sent to all: no step of the loop since the body was made.
+    async def _scripted(self, request: Request) -> Scripted | None:
+        step = self._service.received(request)
+        if not callable(step):
+            return step
+        try:
+            return await self._loop.run_in_executor(self._responders, step, request)
+        except Exception as exc:  # noqa: BLE001  it is the test's own code
+            self._service.responder_failed(exc)
+            return Scripted(500, body=f"the test's responder failed: {exc!r}")
+
+    async def _stay(self, answer: Scripted, headers: Mapping[str, str], stream: Stream) -> None:
+        # It gets all that is sent from here on, and the loop took no step since the body was made.
         self.streams.add(stream)
         self._service.streams_changed(len(self.streams))
         watch = self._loop.create_task(self._close_when_gone(stream))
         try:
-            headers = {
-                "Content-Type": "text/event-stream",
-                "Cache-Control": "no-cache",
-                **headers,
-                "Transfer-Encoding": "chunked",
-            }
-            await connection.write(head_of(answer, headers))
-            for part in answer.parts():
-                if part:
-                    await connection.write_chunk(part)
+            await answering.begin_stream(answer, headers, stream.connection)
             while (data := await stream.outbox.get()) is not None:
                 if data:
-                    await connection.write_chunk(data)
-            await connection.write_chunk(b"")
+                    await stream.connection.write_chunk(data)
+            await stream.connection.write_chunk(b"")
         finally:
             watch.cancel()
             self._forget(stream)
@@ -267,32 +261,6 @@ class Server:
         stream.connection.abort()
         self._forget(stream)
         stream.outbox.put_nowait(None)
-
-
-async def _send(
-    answer: Scripted, headers: Mapping[str, str], request: Request, connection: Connection
-) -> bool:
-    """Send an answer whole; return whether the connection can have another request."""
-    has_body = request.method != "HEAD" and answer.status not in {204, 304}
-    if callable(answer.body) and has_body:
-        headers = {**headers, "Transfer-Encoding": "chunked"}
-        await connection.write(head_of(answer, headers))
-        for part in answer.parts():
-            if part:
-                await connection.write_chunk(part)
-        await connection.write_chunk(b"")
-    else:
-        body = b"".join(answer.parts())
-        if answer.status not in {204, 304}:
-            headers = {**headers, "Content-Length": str(len(body))}
-        data = head_of(answer, headers) + (body if has_body else b"")
-        if answer.behaviour == "drip":
-            for start in range(0, len(data), answer.piece):
-                await asyncio.sleep(answer.interval)
-                await connection.write(data[start : start + answer.piece])
-        else:
-            await connection.write(data)
-    return "close" not in request.headers.get("connection", "").lower()
 
 
 def _bound(port: int) -> socket.socket:

@@ -79,6 +79,10 @@ class Service:
         """Note which answer it gets."""
         self.log.answered(request, status)
 
+    def responder_failed(self, exc: Exception) -> None:
+        """Note that a function that was scripted raised this."""
+        self.log.failures.append(exc)
+
     def streams_changed(self, count: int) -> None:
         """Note how many streams are open."""
         self.log.streams_changed(count)
