@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
-from flagkeep.model.values import MAX_VALUES
-
 NULL: Final = b"null"
 DEEPEST: Final = 128
 """Levels of nesting that are written; contexts and flag values have fewer."""
+MOST_PARTS: Final = 100_000
+"""Parts of one field that are written piece by piece."""
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder().encode
 
@@ -30,9 +30,9 @@ def encode(value: object) -> bytes:
     r"""Return compact JSON of anything; never raises.
 
     Null stands for what has no JSON form: other types, what is nested too deeply (values that
-    contain themselves included), a field with over a million parts. Members whose name is neither
-    text nor number are left out. Lone surrogates, which UTF-8 cannot carry, are written as
-    `\udxxx` escapes.
+    contain themselves included), and a field of an event that has such things among more than
+    100,000 parts. Members whose name is neither text nor number are left out. Lone surrogates,
+    which UTF-8 cannot carry, are written as `\udxxx` escapes.
     """
     try:
         return _encode(value)
@@ -44,7 +44,7 @@ def _field(value: object) -> bytes:
     if isinstance(value, Shape):
         return _object((name, _field(one)) for name, one in _members(value))
     try:
-        return _written(value, 0, [MAX_VALUES])
+        return _written(value, 0, [MOST_PARTS])
     except Exception:  # noqa: BLE001  foreign containers may raise anything while they are read
         return NULL
 

@@ -13,7 +13,7 @@ def is_sampled(ratio: object, draw: Callable[[], float]) -> bool:
         return True
     if type(ratio) is not int or ratio <= 0:
         return False
-    return draw() * ratio < 1
+    return draw() < 1 / ratio
 
 
 def is_debug_due(until_ms: float | None, now_ms: float, server_ms: float) -> bool:
