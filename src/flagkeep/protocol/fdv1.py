@@ -12,20 +12,19 @@ keeps that item out and is told in `ChangeSet.bad` (data model spec, section 4).
 There is no state: which of two versions of an item counts is for those who hold the first.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from flagkeep.errors import InvalidData, InvalidItem
+from flagkeep.errors import InvalidData
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.codec import parse_json, to_item
+from flagkeep.model.codec import parse_json
 from flagkeep.model.envelope import open_object, split_envelope
-from flagkeep.model.flag import Flag
-from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
-from flagkeep.model.segment import Segment
+from flagkeep.model.item import BadItem, ItemRef, Kind
 from flagkeep.model.tombstone import tombstone
-from flagkeep.model.values import MAX_DEPTH
+from flagkeep.protocol.received import Texts, read_item, read_items
 from flagkeep.protocol.sse import Event
 
 PUT: Final = "put"
@@ -36,7 +35,7 @@ _REFUSED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _PREFIXES: Final[Mapping[str, Kind]] = {"/flags/": Kind.FLAG, "/segments/": Kind.SEGMENT}
 _WHOLE: Final = frozenset({"/", "", None})
 
-_RawItems = Mapping[str, msgspec.Raw | bytes]
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class _Environment(msgspec.Struct, frozen=True):
@@ -63,10 +62,6 @@ _ENVIRONMENT: Final = msgspec.json.Decoder(_Environment)
 _PUT: Final = msgspec.json.Decoder(_Put)
 _PATCH: Final = msgspec.json.Decoder(_Patch)
 _DELETE: Final = msgspec.json.Decoder(_Delete)
-_DECODE: Final[Mapping[Kind, Callable[[bytes], Flag | Segment]]] = {
-    Kind.FLAG: msgspec.json.Decoder(Flag).decode,
-    Kind.SEGMENT: msgspec.json.Decoder(Segment).decode,
-}
 
 
 def read_event(event: Event) -> ChangeSet | None:
@@ -75,13 +70,12 @@ def read_event(event: Event) -> ChangeSet | None:
     Raises:
         InvalidData: it is broken; the stream is to be opened anew.
     """
-    match event.name:
-        case "put":
-            return _read_put(event.data)
-        case "patch":
-            return _read_patch(event.data)
-        case "delete":
-            return _read_delete(event.data)
+    if event.name == PUT:
+        return _read_put(event.data)
+    if event.name == PATCH:
+        return _read_patch(event.data)
+    if event.name == DELETE:
+        return _read_delete(event.data)
     return None
 
 
@@ -93,7 +87,8 @@ def read_poll(body: bytes) -> ChangeSet:
     """
     try:
         environment = _ENVIRONMENT.decode(body)
-    except _REFUSED:
+    except _REFUSED as exc:
+        _check_is_worth_more(exc, body)
         return _slow_environment(body)
     return _full(environment.flags, environment.segments)
 
@@ -101,7 +96,8 @@ def read_poll(body: bytes) -> ChangeSet:
 def _read_put(data: bytes) -> ChangeSet | None:
     try:
         put = _PUT.decode(data)
-    except _REFUSED:
+    except _REFUSED as exc:
+        _check_is_worth_more(exc, data)
         return _slow_put(data)
     if put.path not in _WHOLE:
         return None
@@ -112,7 +108,8 @@ def _read_patch(data: bytes) -> ChangeSet | None:
     try:
         patch = _PATCH.decode(data)
         path, text = patch.path, bytes(patch.data)
-    except _REFUSED:
+    except _REFUSED as exc:
+        _check_is_json(exc, data)
         members = open_object(data)
         path = _path_in(members)
         text = members.get("data", b"null")
@@ -121,7 +118,7 @@ def _read_patch(data: bytes) -> ChangeSet | None:
         return None
     if not text.startswith(b"{"):
         raise InvalidData("it must be a flag or segment", "$.data")
-    found = _read_item(ref.kind, ref.key, text)
+    found = read_item(ref.kind, ref.key, text)
     if isinstance(found, BadItem):
         return ChangeSet(full=False, bad=(found,))
     return ChangeSet.partial({ref: found})
@@ -131,7 +128,8 @@ def _read_delete(data: bytes) -> ChangeSet | None:
     try:
         delete = _DELETE.decode(data)
         path, version = delete.path, delete.version
-    except _REFUSED:
+    except _REFUSED as exc:
+        _check_is_json(exc, data)
         members = open_object(data)
         path = _path_in(members)
         if _ref_of(path) is None:
@@ -152,49 +150,35 @@ def _ref_of(path: str) -> ItemRef | None:
     return None
 
 
-# --- items --------------------------------------------------------------------------------------
-
-
-def _full(flags: _RawItems | None, segments: _RawItems | None) -> ChangeSet:
+def _full(flags: Texts | None, segments: Texts | None) -> ChangeSet:
     bad: list[BadItem] = []
     return ChangeSet(
         full=True,
-        flags=_read_items(Kind.FLAG, flags, bad),
-        segments=_read_items(Kind.SEGMENT, segments, bad),
+        flags=read_items(Kind.FLAG, flags or {}, bad),
+        segments=read_items(Kind.SEGMENT, segments or {}, bad),
         bad=tuple(bad),
     )
 
 
-def _read_items(
-    kind: Kind, texts: _RawItems | None, bad: list[BadItem]
-) -> dict[str, SerializedItem]:
-    items = {}
-    for key, text in (texts or {}).items():
-        found = _read_item(kind, key, bytes(text))
-        if isinstance(found, BadItem):
-            bad.append(found)
-        else:
-            items[key] = found
-    return items
-
-
-def _read_item(kind: Kind, key: str, text: bytes) -> SerializedItem | BadItem:
-    """Check an item whole; one decoding is enough for one that is good."""
-    try:
-        item = _DECODE[kind](text)
-    except _REFUSED:
-        pass
-    else:
-        may_be_too_deep = text.count(b"[") + text.count(b"{") > MAX_DEPTH
-        if item.version >= 0 and not may_be_too_deep:
-            return SerializedItem(item.version, item.deleted, text)
-    try:
-        return to_item(kind, key, text)
-    except InvalidItem as exc:
-        return BadItem(kind, key, exc.path, exc.problem)
-
-
 # --- what the fast decoders refuse --------------------------------------------------------------
+
+
+def _check_is_worth_more(error: Exception, data: bytes) -> None:
+    """Raise InvalidData unless only single items may be at fault: too deep, or lone surrogates."""
+    if isinstance(error, msgspec.ValidationError):
+        problem, _, path = str(error).partition(" - at `")
+        raise InvalidData(problem, path.rstrip("`") or "$") from None
+    _check_is_json(error, data)
+
+
+def _check_is_json(error: Exception, data: bytes) -> None:
+    """Raise InvalidData for broken JSON, without reading it again.
+
+    Garbage of 100 MB would become a tree of many times that, for a better message.
+    """
+    is_syntax = type(error) is msgspec.DecodeError
+    if is_syntax and not _SURROGATE.search(data):  # a lone one counts as broken
+        raise InvalidData(str(error)) from None
 
 
 def _slow_put(data: bytes) -> ChangeSet | None:
