@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
+from flagkeep._runtime import at_exit as exits
 from flagkeep._runtime import fork
 from flagkeep._runtime.guard import Guard
 from flagkeep.errors import StoreUnavailable
@@ -23,15 +24,17 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 __all__ = [
-    "Call", "Event", "Guard", "Job", "Lock", "Task", "Worker", "both", "call_listener",
-    "call_stage", "can_spawn", "can_spawn_in_hook", "draw", "monotonic", "needs_pumping", "run_job",
-    "spawn", "start_stage", "wall_time", "within",
+    "IS_ASYNC", "SDK_NAME", "Call", "Event", "Guard", "Job", "Lock", "Task", "Worker", "at_exit",
+    "both", "call_listener", "call_stage", "can_spawn", "can_spawn_in_hook", "draw", "monotonic",
+    "needs_pumping", "run_job", "spawn", "start_stage", "wall_time", "within",
 ]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
 
 monotonic = time.monotonic
 wall_time = time.time
+IS_ASYNC: Final = True
+SDK_NAME: Final = "python-server-sdk-async"  # what plugins and statistics know this colour by
 Lock = asyncio.Lock
 Job = Callable[[], Awaitable[None]]
 Call = Callable[[], Awaitable[T]]
@@ -235,6 +238,17 @@ class Worker:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix=self._name)
         return self._pool
+
+
+def at_exit(
+    finish: Callable[[float], Awaitable[None]],  # noqa: ARG001
+    complain: Callable[[float], None],
+) -> None:
+    """Call `complain` at the end of the process: the event loop that could `finish` is gone then.
+
+    Either is a method, not kept alive, and told how many seconds it has.
+    """
+    exits.register(complain)
 
 
 async def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -15,6 +15,7 @@ from functools import cache
 from types import CoroutineType
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
+from flagkeep._runtime import at_exit as exits
 from flagkeep._runtime import fork
 from flagkeep._runtime.guard import Guard
 
@@ -23,15 +24,17 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 __all__ = [
-    "Call", "Event", "Guard", "Job", "Lock", "Task", "Worker", "both", "call_listener",
-    "call_stage", "can_spawn", "can_spawn_in_hook", "draw", "monotonic", "needs_pumping", "run_job",
-    "spawn", "start_stage", "wall_time", "within",
+    "IS_ASYNC", "SDK_NAME", "Call", "Event", "Guard", "Job", "Lock", "Task", "Worker", "at_exit",
+    "both", "call_listener", "call_stage", "can_spawn", "can_spawn_in_hook", "draw", "monotonic",
+    "needs_pumping", "run_job", "spawn", "start_stage", "wall_time", "within",
 ]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
 
 monotonic = time.monotonic
 wall_time = time.time
+IS_ASYNC: Final = False
+SDK_NAME: Final = "python-server-sdk"  # what plugins and statistics know this colour by
 Lock = threading.Lock
 Job = Callable[[], None]
 Call = Callable[[], T]
@@ -180,6 +183,17 @@ class Worker:
 
     def close(self) -> None:
         """Let go of the thread, which here there is none of."""
+
+
+def at_exit(
+    finish: Callable[[float], None],
+    complain: Callable[[float], None],  # noqa: ARG001
+) -> None:
+    """Call `finish` at the end of the process.
+
+    Either is a method, not kept alive, and told how many seconds it has.
+    """
+    exits.register(finish)
 
 
 def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
