@@ -6,7 +6,7 @@
 PYTHON = .venv/bin/python
 ARGS =
 
-.PHONY: help run test test-faults test-pythons lint types arrows twins unasync format coverage bench changelog wheel clean
+.PHONY: help run test test-faults test-pythons lint types arrows twins unasync format coverage bench contract contract-long changelog wheel clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -63,6 +63,14 @@ coverage:  ## branch coverage of the tests
 bench:  ## flagkeep and the official SDK in turn
 	@sh tools/setup.sh run
 	@$(PYTHON) -m benchmarks.run $(ARGS)
+
+contract:  ## the SDK contract harness over both clients; HARNESS_V2=its program
+	@sh tools/setup.sh test
+	@$(PYTHON) -m tests.contract.run --harness "$(HARNESS_V2)" $(ARGS)
+
+contract-long:  ## its tests that take minutes, all at the same time
+	@sh tools/setup.sh test
+	@$(PYTHON) -m tests.contract.run --long --harness "$(HARNESS_V2)" $(ARGS)
 
 changelog:  ## what the next version's changelog would say
 	@sh tools/setup.sh dev

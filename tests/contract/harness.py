@@ -1,0 +1,180 @@
+"""Running the harness' program, and counting what it says."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Final
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from tests.servers.server import LOOPBACK, STOP_WITHIN, Server, free_port
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+SKIPPED: Final = "  SKIPPED: "
+FAILED: Final = ("  FAILED: ", "  FAILED (non-critical): ")
+SUMMARY: Final = "Test Summary: "
+
+
+class ServiceProcess(Server):
+    """The service, in a process of its own."""
+
+    programs: ClassVar[Sequence[str]] = (sys.executable,)
+    install: ClassVar[str] = "it runs us"
+
+    def __init__(self, colour: str) -> None:
+        super().__init__()
+        self._colour = colour
+        self.url = f"http://{LOOPBACK}:{self.port}"
+
+    def command(self) -> Sequence[str]:
+        """Return the arguments of the interpreter; it runs in another folder."""
+        run = f"import sys; sys.path.insert(0, {str(ROOT)!r})"
+        run += "; from tests.contract.service import main; main()"
+        return ["-W", "error", "-c", run, "--colour", self._colour, "--port", str(self.port)]
+
+    def is_ready(self) -> bool:
+        """Return whether it answers."""
+        try:
+            with build_opener(ProxyHandler({})).open(self.url, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def wait(self) -> int:
+        """Wait for its end, and return its exit code."""
+        assert self._process is not None
+        return self._process.wait(STOP_WITHIN)
+
+    @property
+    def log(self) -> str:
+        """What it has written."""
+        return self._log.read_text(errors="replace")
+
+
+@dataclass
+class Tally:
+    """What became of the tests, from the lines of the harness.
+
+    Attributes:
+        failed: the paths of tests that failed, those that the harness forgives included.
+        is_complete: whether the harness came to its end.
+    """
+
+    failed: list[str] = field(default_factory=list)
+    is_complete: bool = False
+    _last: str = ""
+    _begun: set[str] = field(default_factory=set)
+    _skipped: set[str] = field(default_factory=set)
+
+    def read(self, line: str) -> None:
+        """Take note of a line."""
+        if line.startswith("[") and line.endswith("]"):
+            self._last = line[1:-1]
+            self._begun.add(self._last)
+        elif line.startswith(SKIPPED):
+            said = line.removeprefix(SKIPPED)
+            # The reason stands behind the path, in parentheses, and both may have some themselves.
+            possible = [self._last, *_groups(self._last)]
+            self._skipped.update([path for path in possible if said.startswith(path)][:1])
+        for mark in FAILED:
+            if line.startswith(mark):
+                self.failed.append(line.removeprefix(mark))
+        self.is_complete |= line.startswith(SUMMARY)
+
+    @property
+    def leaves(self) -> frozenset[str]:
+        """The tests without tests inside them that were not skipped."""
+        groups = {group for path in self._begun for group in _groups(path)}
+        return frozenset(self._begun - groups - self._skipped)
+
+    @property
+    def ran(self) -> int:
+        """How many tests ran."""
+        return len(self.leaves)
+
+    @property
+    def passed(self) -> int:
+        """How many of them passed."""
+        return len(self.leaves - set(self.failed))
+
+    @property
+    def skipped(self) -> int:
+        """How many were skipped, groups counted as one."""
+        return len(self._skipped)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether tests ran, to the end, and none failed."""
+        return self.is_complete and self.ran > 0 and not self.failed
+
+    def __str__(self) -> str:
+        text = f"ran {self.ran}, passed {self.passed}, skipped {self.skipped}"
+        text += f", failed {len(self.failed)}"
+        return text if self.is_complete else f"{text}; the harness did not come to its end"
+
+
+def _groups(path: str) -> list[str]:
+    """Return the paths of all groups that a test is in, the innermost first.
+
+    Names of tests may have slashes: then some of the groups do not exist.
+    """
+    parts = path.split("/")
+    return ["/".join(parts[:length]) for length in range(len(parts) - 1, 0, -1)]
+
+
+def run_harness(
+    program: str,
+    service: ServiceProcess,
+    arguments: Sequence[str],
+    *,
+    port: int,
+    log: Path,
+) -> Tally:
+    """Run the harness against a service, to its end.
+
+    Args:
+        port: the first of two that are free.
+        log: where what it says is written.
+    """
+    tally = Tally()
+    command = [program, "-url", service.url, "-port", str(port), *arguments]
+    with (
+        log.open("w", encoding="utf-8") as copy,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                copy.write(line)
+                tally.read(line.rstrip("\n"))
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0 and not tally.failed:
+        tally.is_complete = False
+    return tally
+
+
+def free_port_pairs(count: int) -> list[int]:
+    """Return ports that are free, each with the one behind it: the harness takes both."""
+    pairs: list[int] = []
+    while len(pairs) < count:
+        port = free_port()
+        if all(abs(port - other) > 1 for other in pairs) and _is_free(port + 1):
+            pairs.append(port)
+    return pairs
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,186 @@
+"""The contract harness over both clients: `make contract` and `make contract-long`.
+
+    python -m tests.contract.run --harness PROGRAM [--colour both|sync|async] [--long] [-- …]
+
+What follows `--` goes to the harness, such as `-run streaming`. There is no list of tests to be
+left out. The exit code is 0 if every test that ran passed, 1 if not, 2 if nothing could be run.
+"""
+
+import argparse
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NoReturn
+
+from tests.contract.colours import COLOURS
+from tests.contract.harness import ServiceProcess, Tally, free_port_pairs, run_harness
+from tests.servers.redis import RedisServer
+
+REDIS_PORT: Final = 6379  # the harness knows no other, and empties what it finds there
+
+ALWAYS: Final = ("-enable-persistence-tests",)
+
+_STREAMING: Final = "^streaming$/^retry behavior$"
+_UNEXPECTED: Final = "^retry after unexpected HTTP error on"
+_STATUSES: Final = (401, 403, 405)
+
+# Each takes minutes, nearly all of them waiting: each gets a harness of its own.
+LONG: Final = (
+    *(f"{_STREAMING}/{_UNEXPECTED} initial connect$/^error {status}$" for status in _STATUSES),
+    *(f"{_STREAMING}/{_UNEXPECTED} reconnect$/^error {status}$" for status in _STATUSES),
+    f"{_STREAMING}/^enters extended-regime backoff",
+    f"{_STREAMING}/^does not permanently stop",
+    f"{_STREAMING}/^returns to normal-regime",
+    *(f"^polling$/retry/{_UNEXPECTED} initial poll$/^error {status}$" for status in _STATUSES),
+    "^polling$/retry/^returns to normal-regime",
+)
+
+
+def main() -> int:
+    """Run it."""
+    arguments = _arguments()
+    program = shutil.which(arguments.harness) if arguments.harness else None
+    if program is None:
+        _refuse(
+            f"there is no program {arguments.harness!r}: give the SDK contract harness, version 2"
+            if arguments.harness
+            else "the SDK contract harness is needed: make contract HARNESS_V2=<its program>"
+        )
+    colours = sorted(COLOURS, reverse=True) if arguments.colour == "both" else [arguments.colour]
+    logs = Path(tempfile.mkdtemp(prefix="flagkeep-contract-"))
+    if arguments.long:
+        tallies = run_long(program, colours, logs)
+    else:
+        tallies = run_all(program, colours, arguments.rest, logs)
+    for colour, those in tallies.items():
+        print(f"{colour}: {_total(those)}")
+        for path in (path for tally in those for path in tally.failed):
+            print(f"  failed: {path}")
+    if all(tally.is_good for those in tallies.values() for tally in those):
+        shutil.rmtree(logs)
+        return 0
+    print(f"what the harness and the service said is in {logs}")
+    return 1
+
+
+def run_all(
+    program: str, colours: Sequence[str], arguments: Sequence[str], logs: Path
+) -> dict[str, list[Tally]]:
+    """Run every test but the long ones, one colour after the other: they share a Redis."""
+    tallies = {}
+    with redis_for_the_harness():
+        for colour in colours:
+            begun = time.monotonic()
+            with ServiceProcess(colour) as service:
+                log = logs / f"{colour}.log"
+                (port,) = free_port_pairs(1)
+                tally = run_harness(program, service, (*ALWAYS, *arguments), port=port, log=log)
+                (logs / f"{colour}-service.log").write_text(service.log, encoding="utf-8")
+            tallies[colour] = [tally]
+            print(f"{colour}: {tally} in {time.monotonic() - begun:.0f} s", flush=True)
+    return tallies
+
+
+def run_long(program: str, colours: Sequence[str], logs: Path) -> dict[str, list[Tally]]:
+    """Run the long tests, all at the same time."""
+
+    def run(colour: str, tests: str, port: int) -> Tally:
+        begun = time.monotonic()
+        log = logs / f"{colour}-{port}.log"
+        arguments = ("-enable-long-running-tests", "-run", tests)
+        tally = run_harness(program, services[colour], arguments, port=port, log=log)
+        took = time.monotonic() - begun
+        print(f"{colour}: {tally} in {took:.0f} s: {', '.join(tally.leaves)}", flush=True)
+        return tally
+
+    services = {colour: ServiceProcess(colour) for colour in colours}
+    ports = free_port_pairs(len(LONG) * len(colours))
+    with ThreadPoolExecutor(len(LONG) * len(colours)) as crowd:
+        try:
+            for service in services.values():
+                service.start()
+            futures = {
+                colour: [crowd.submit(run, colour, tests, ports.pop()) for tests in LONG]
+                for colour in colours
+            }
+            return {colour: [one.result() for one in those] for colour, those in futures.items()}
+        finally:
+            for colour, service in services.items():
+                (logs / f"{colour}-service.log").write_text(service.log, encoding="utf-8")
+                service.remove()
+
+
+@contextmanager
+def redis_for_the_harness() -> Iterator[None]:
+    """Run a Redis where the harness looks for one."""
+    refuse_if_answered(REDIS_PORT)
+    with _HarnessRedis():
+        yield
+
+
+def refuse_if_answered(port: int) -> None:
+    """End the program if something answers there already: it is somebody's."""
+    for address in sorted({"127.0.0.1", "::1", *_addresses_of("localhost")}):
+        if _answers(address, port):
+            _refuse(
+                f"something answers on {address} port {port}, and the harness would empty it:"
+                " stop it, or run this where that port is free, such as in a container"
+            )
+
+
+class _HarnessRedis(RedisServer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.port = REDIS_PORT
+        self._listen = ["--port", str(REDIS_PORT)]
+
+
+def _addresses_of(host: str) -> set[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return {str(address[0]) for *_, address in found}
+
+
+def _answers(address: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(2)
+        try:
+            return probe.connect_ex((address, port)) == 0
+        except OSError:
+            return False
+
+
+def _total(tallies: Sequence[Tally]) -> str:
+    total = {
+        "ran": sum(one.ran for one in tallies),
+        "passed": sum(one.passed for one in tallies),
+        "skipped": sum(one.skipped for one in tallies),
+        "failed": sum(len(one.failed) for one in tallies),
+    }
+    text = ", ".join(f"{word} {number}" for word, number in total.items())
+    broken = sum(not one.is_complete or one.ran == 0 for one in tallies)
+    return f"{text}; {broken} without a result" if broken else text
+
+
+def _refuse(problem: str) -> NoReturn:
+    print(f"contract: {problem}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="the contract harness over both clients")
+    parser.add_argument("--harness", metavar="PROGRAM", default="")
+    parser.add_argument("--colour", choices=["both", *sorted(COLOURS)], default="both")
+    parser.add_argument("--long", action="store_true", help="the tests that take minutes, only")
+    parser.add_argument("rest", nargs="*", help="arguments of the harness, after --")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

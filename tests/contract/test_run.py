@@ -1,0 +1,114 @@
+"""What `make contract` does around the harness, with a stand-in for its program."""
+
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.harness import ROOT, ServiceProcess, Tally, free_port_pairs, run_harness
+from tests.contract.run import LONG, refuse_if_answered
+
+SAID = """sdk-test-harness v2
+Connecting to test service at http://127.0.0.1:1.
+[a]
+[a/b (c)]
+[a/b (c)/1]
+[a/b (c)/2]
+  some detail
+  FAILED: a/b (c)/2
+[a/{"x":"/y"}]
+[a/may fail]
+  FAILED (non-critical): a/may fail
+  Explanation: somehow
+[long]
+[long/one]
+  SKIPPED: long/one (use -enable-long-running-tests to run)
+[other (x)]
+  SKIPPED: other (x)
+
+Test Summary: 9 total, 2 skipped, 7 ran
+"""
+
+
+def tally_of(text: str) -> Tally:
+    tally = Tally()
+    for line in text.splitlines():
+        tally.read(line)
+    return tally
+
+
+def test_tests_without_tests_inside_them_are_counted() -> None:
+    tally = tally_of(SAID)
+    assert tally.leaves == {"a/b (c)/1", "a/b (c)/2", 'a/{"x":"/y"}', "a/may fail"}
+    assert (tally.ran, tally.passed, tally.skipped) == (4, 2, 2)
+    assert tally.failed == ["a/b (c)/2", "a/may fail"]
+    assert str(tally) == "ran 4, passed 2, skipped 2, failed 2"
+    assert not tally.is_good
+
+
+def test_a_run_is_good_if_tests_ran_to_the_end_and_none_failed() -> None:
+    assert tally_of("[a]\n[a/b]\nTest Summary: 2 total").is_good
+    assert not tally_of("[a]\n[a/b]\n").is_good
+    assert "did not come to its end" in str(tally_of("[a]\n"))
+    assert not tally_of("[a]\n  SKIPPED: a\nTest Summary: 1 total").is_good
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_program_is_given_the_service_and_ports_and_its_lines_are_counted(
+    tmp_path: Path, code: int
+) -> None:
+    program = tmp_path / "harness"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import sys, urllib.request\n"
+        "print(*sys.argv[1:])\n"
+        "print(urllib.request.urlopen(sys.argv[2]).status)\n"
+        "print('[a]\\nTest Summary: 1 total')\n"
+        f"sys.exit({code})\n"
+    )
+    program.chmod(stat.S_IRWXU)
+    log = tmp_path / "log"
+    with ServiceProcess("sync") as service:
+        tally = run_harness(str(program), service, ["-debug"], port=8111, log=log)
+        lines = log.read_text().splitlines()
+        assert lines[0] == f"-url {service.url} -port 8111 -debug"
+    assert lines[1] == "200"
+    assert tally.ran == 1
+    assert tally.is_good is (code == 0)  # a program that fails without a failed test has crashed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [(), ("--harness", ""), ("--harness", "/no/such/program")])
+def test_without_the_program_it_says_so_and_fails(given: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "tests.contract.run", *given]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert "harness" in line
+    assert ("HARNESS_V2=" in line) is not ("/no/such/program" in line)
+
+
+def test_a_redis_of_somebody_else_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        with pytest.raises(SystemExit) as refused:
+            refuse_if_answered(port)
+    assert refused.value.code == 2
+    said = capsys.readouterr().err
+    assert f"127.0.0.1 port {port}" in said
+    assert "empty" in said
+    refuse_if_answered(port)
+
+
+def test_every_harness_gets_two_ports_of_its_own() -> None:
+    ports = free_port_pairs(10)
+    assert len({port + more for port in ports for more in (0, 1)}) == 20
+
+
+def test_the_long_tests_are_named_once() -> None:
+    assert len(set(LONG)) == len(LONG) == 13
