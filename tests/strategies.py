@@ -6,10 +6,12 @@ a fraction of zero, wherever the data model allows it.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
 
+from flagkeep.protocol.sse import Event
 from tests.reference import World
 
 Json = Any
@@ -354,3 +356,30 @@ def big_worlds(draw: st.DrawFn) -> World:
     )
     segments = {key: {**draw(big), "key": key} for key in SEGMENT_KEYS}
     return World(segments=segments, memberships=draw(memberships))
+
+
+# --- event streams --------------------------------------------------------------------------------
+
+_names = st.sampled_from(["put", "patch", "message", "é", " x", ":"])
+_ids = st.none() | st.sampled_from(["", "7", "é", " a: b"])
+_data = st.text(st.sampled_from("x: \n{}é😀"), max_size=40).map(str.encode)
+_line_ends = [b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\r\n\r\n"]
+_fields = [b"data", b"data:", b"data: ", b"event: put", b"id: 7", b"id:", b":", b" ", b"x", b"\0"]
+_cut_characters = [b"\xc3", b"\xa9", b"\xef\xbb\xbf", b"\xef"]
+_fragments = st.sampled_from([*_fields, *_line_ends, *_cut_characters])
+
+
+def server_sent_events() -> st.SearchStrategy[Event]:
+    """Events as one writes them oneself."""
+    return st.builds(Event, name=_names, data=_data, id=_ids)
+
+
+def event_stream_lines() -> st.SearchStrategy[bytes]:
+    """Bytes that look much like an event stream, and anything between."""
+    return st.lists(_fragments | st.binary(max_size=3), max_size=30).map(b"".join)
+
+
+def split(data: bytes, cuts: list[int]) -> list[bytes]:
+    """Cut bytes at these places; places beyond the end do nothing."""
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    return [data[start:end] for start, end in pairwise(places)]
