@@ -30,7 +30,7 @@ from flagkeep.storage.big_segments import (
 
 log = logging.getLogger("flagkeep.bigsegments")
 
-LONGEST: Final = 5.0  # seconds; a question that takes longer is given up
+LONGEST: Final = 5.0  # seconds
 LONGEST_OF_ALL: Final = 600.0  # ... for questions after many that were given up
 TRY_AGAIN: Final = 0.5  # seconds between two trials of a store that fell silent
 REPORT_EVERY: Final = 60.0  # seconds; failures in between are logged at debug
@@ -67,6 +67,7 @@ class AsyncBigSegments:
         store: may be somebody else's; it is closed by `stop`.
         patience: seconds that an evaluation may wait for all that it needs.
         max_age: how long, in seconds, memberships are used while the store fails; None: for ever.
+        longest: seconds after which a question is given up.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class AsyncBigSegments:
         *,
         patience: float = 1.0,
         max_age: float | None = None,
+        longest: float = LONGEST,
     ) -> None:
         self.name = str(getattr(store, "label", None) or getattr(store, "name", type(store)))
         self.listeners = AsyncStatusListeners(work)
@@ -92,7 +94,7 @@ class AsyncBigSegments:
         self._status: BigSegmentStoreStatus | None = None
         self._is_silent = False
         self._suspect: str | None = None  # what it did not answer
-        self._limit = LONGEST
+        self._longest = self._limit = longest
         self._report_at = 0.0
         self._closed: runtime.Event | None = None
 
@@ -104,7 +106,7 @@ class AsyncBigSegments:
         """In the child of a fork: what the parent asks, nobody answers here. Memory stays."""
         self._asked = {}
         self._is_silent = False
-        self._limit = LONGEST
+        self._limit = self._longest
 
     async def stop(self, timeout: float) -> bool:
         """Close the store, within `timeout` seconds; returns whether that worked."""
@@ -146,7 +148,7 @@ class AsyncBigSegments:
         """Return the state of the store; the first time, ask it."""
         if self._status is None and self._closed is None:
             question = await self._ask(None)
-            await question.over.wait(LONGEST)
+            await question.over.wait(self._longest)
         return self._status or UNAVAILABLE
 
     @property
@@ -176,7 +178,7 @@ class AsyncBigSegments:
         self._work.later(self._settings.status_poll_interval, self._poll)
         question = await self._ask(None)
         if not question.over.is_set():
-            self._work.later(LONGEST, partial(self._check, question))
+            self._work.later(self._longest, partial(self._check, question))
 
     async def _check(self, question: _Question) -> None:
         """Do not wait for ever to be told how old the data is."""
@@ -235,7 +237,7 @@ class AsyncBigSegments:
 
     async def _read_metadata(self, question: _Question) -> None:
         metadata = await runtime.within(
-            LONGEST,
+            self._longest,
             self.name,
             "get_metadata",
             lambda timeout=None: self._store.get_metadata(),  # noqa: ARG005
@@ -251,7 +253,7 @@ class AsyncBigSegments:
     async def _read_membership(self, question: _Question, key: str) -> None:
         hashed = hash_of(key)
         included = await runtime.within(
-            LONGEST,
+            self._longest,
             self.name,
             "get_membership",
             lambda timeout=None: self._store.get_membership(hashed),  # noqa: ARG005
@@ -271,7 +273,7 @@ class AsyncBigSegments:
         is_soon = runtime.monotonic() - question.began < self._too_slow
         if self._is_silent and is_alike and is_soon:
             self._is_silent = False
-            self._limit = LONGEST
+            self._limit = self._longest
             log.warning("%s answers again", self.name)
 
     def _failed(self, question: _Question, exc: Exception) -> None:

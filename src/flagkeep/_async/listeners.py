@@ -7,12 +7,13 @@ evaluator, so that they leave no trace in analytics events or hooks.
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 
 from flagkeep._async.work import AsyncWork
 from flagkeep._runtime import aio as runtime
 from flagkeep.evaluation.catalog import Catalog
-from flagkeep.evaluation.inputs import InputMissing
+from flagkeep.evaluation.inputs import InputMissing, Membership
 from flagkeep.hooks import (
     ChangeListener,
     FlagChange,
@@ -29,6 +30,14 @@ log = logging.getLogger("flagkeep.client")
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
+
+
+class LookUp(Protocol):
+    """Looks up the Big Segments of context keys."""
+
+    async def __call__(self, keys: tuple[str, ...]) -> dict[str, Membership]:
+        """Return them by key."""
+        ...
 
 
 class _Watched:
@@ -77,9 +86,14 @@ class AsyncStatusListeners:
 
 
 class AsyncListeners:
-    """The listeners of one client."""
+    """The listeners of one client.
+
+    Attributes:
+        memberships: set by the owner: looks up the Big Segments of context keys.
+    """
 
     def __init__(self, work: AsyncWork) -> None:
+        self.memberships: LookUp = _look_up_nothing
         self._work = work
         self._guard = runtime.Guard()
         self._changes: list[tuple[str | None, ChangeListener]] = []
@@ -99,8 +113,12 @@ class AsyncListeners:
         self, key: str, context: Context, listener: ValueChangeListener, catalog: Catalog
     ) -> Callable[[], None]:
         """Call `listener` when the flag's value for `context` differs from the one in `catalog`."""
-        watched = _Watched(key, context, listener, value_of(catalog, key, context))
-        return self._keep(self._watched, watched)
+        try:
+            value = _value_of(catalog, key, context)
+        except InputMissing:
+            value = _UNKNOWN
+            self._work.notify(partial(self._settle, catalog))
+        return self._keep(self._watched, _Watched(key, context, listener, value))
 
     def swapped(
         self, old: DataSet, new: DataSet, refs: frozenset[ItemRef], catalog: Catalog
@@ -111,17 +129,17 @@ class AsyncListeners:
             return
 
         async def tell() -> None:
-            self._settle(catalog)
+            await self._settle(catalog)
             affected = self._dependencies.affected_flags(old, new, refs)
             await self._tell(affected, catalog)
 
         self._work.notify(tell)
 
-    def _settle(self, catalog: Catalog) -> None:
+    async def _settle(self, catalog: Catalog) -> None:
         """Take the first value that can be had as the one to compare with, without a notice."""
         for watched in self._listed(self._watched):
             if watched.value is _UNKNOWN:
-                watched.value = value_of(catalog, watched.key, watched.context)
+                watched.value = await self._value_of(catalog, watched)
 
     async def _tell(self, affected: set[str], catalog: Catalog) -> None:
         for key in sorted(affected):
@@ -133,12 +151,26 @@ class AsyncListeners:
                 await self._tell_value(watched, catalog)
 
     async def _tell_value(self, watched: _Watched, catalog: Catalog) -> None:
-        before, after = watched.value, value_of(catalog, watched.key, watched.context)
+        before, after = watched.value, await self._value_of(catalog, watched)
         if after is _UNKNOWN or frozen_value(before) == frozen_value(after):
             return
         watched.value = after
         change = FlagValueChange(watched.key, before, after)
         await runtime.call_listener(watched.listener, change)
+
+    async def _value_of(self, catalog: Catalog, watched: _Watched) -> Any:
+        """Return the value of a flag; unknown where something was not read yet."""
+        known: dict[str, Membership] = {}
+        while True:
+            try:
+                return _value_of(catalog, watched.key, watched.context)
+            except InputMissing as exc:
+                wanted = exc.memberships
+            found = await self.memberships(wanted) if wanted else {}
+            if not found:
+                return _UNKNOWN
+            known |= found
+            catalog = catalog.viewed(known)
 
     def _listed(self, listeners: Iterable[T]) -> list[T]:
         with self._guard:
@@ -156,15 +188,23 @@ class AsyncListeners:
         return remove
 
 
-def value_of(catalog: Catalog, key: str, context: Context) -> Any:
-    """Return the value of a flag, None where it has none; unknown where it was not read yet."""
+def _value_of(catalog: Catalog, key: str, context: Context) -> Any:
+    """Return the value of a flag, None where it has none.
+
+    Raises:
+        InputMissing: something was not read yet.
+    """
     if not isinstance(context, Context) or not context.valid:
         return None
     try:
         flag = catalog.flag(key)
         return None if flag is None else flag.evaluate(context, catalog).value
     except InputMissing:
-        return _UNKNOWN
+        raise
     except Exception:  # what `variation` answers with the default
         log.exception("flag %r could not be evaluated for a listener", key)
         return None
+
+
+async def _look_up_nothing(keys: tuple[str, ...]) -> dict[str, Membership]:  # noqa: ARG001
+    return {}

@@ -73,6 +73,12 @@ class AsyncStoreWriter:
         if not is_coming:
             self._work.soon(self._drain)
 
+    def rewrite(self) -> None:
+        """Write all of memory, if it is what a source said: the store has lost what it had."""
+        if self._environment.is_of_source:
+            self._health.note_stale(is_stale=True)
+            self.write(self._environment.data.as_changes())
+
     async def _retry(self) -> None:
         self._is_waiting_to_retry = False
         await self._drain()

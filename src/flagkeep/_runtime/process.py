@@ -1,6 +1,13 @@
-"""What tells this process from others, for the record that a writer leaves in a store."""
+"""What tells this process from others, and what it runs on."""
 
 import os
+
+from flagkeep.events.diagnostics import Platform
+
+
+def number() -> int:
+    """Return the number of this process; the child of a fork has another."""
+    return os.getpid()
 
 
 def new_writer_id() -> str:
@@ -13,3 +20,25 @@ def host_name() -> str:
     import socket  # noqa: PLC0415  only writers need it, and it costs 5 ms of a reader's start
 
     return socket.gethostname()
+
+
+def new_uuid() -> str:
+    """Return a random UUID (version 4)."""
+    number = bytearray(os.urandom(16))
+    number[6] = number[6] & 0x0F | 0x40
+    number[8] = number[8] & 0x3F | 0x80
+    text = number.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def platform() -> Platform:
+    """Return what this process runs on."""
+    import platform as facts  # noqa: PLC0415  only statistics need it
+
+    return Platform(
+        system=facts.system(),
+        release=facts.release(),
+        machine=facts.machine(),
+        python_version=facts.python_version(),
+        python_implementation=facts.python_implementation(),
+    )

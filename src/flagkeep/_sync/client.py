@@ -1,30 +1,46 @@
 """The client: flag values from memory, whatever happens around it.
 
 `variation` first takes the short way: a flag that is compiled, a context that is valid, a value
-that is there. Whatever is not so simple goes through `_evaluate`, which alone knows the order of
-checks (evaluation spec, section 1). Neither ever raises.
+that is there. Whatever is not so simple goes through `evaluations`, which alone knows the order of
+checks. Neither ever raises.
 """
 
+import hashlib
+import hmac
 import logging
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
 
+from flagkeep._sync.big_segments import BigSegments
 from flagkeep._sync.data_system import DataSystem, MakeSource
-from flagkeep._sync.interfaces import FeatureStore
+from flagkeep._sync.evaluations import Evaluations, Evaluated, is_valid, problem_of
+from flagkeep._sync.event_processor import EventProcessor
+from flagkeep._sync.hook_runner import HookRunner, hooks_of_plugins, register_plugins
+from flagkeep._sync.interfaces import BigSegmentStore, FeatureStore
+from flagkeep._sync.upstream import Upstream, maker_of_source
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime import fork
 from flagkeep._runtime.fork import MARK
-from flagkeep.config import Config, FileSource, StorePolicy
-from flagkeep.errors import ConfigError, StoreError
+from flagkeep.config import Config, StorePolicy
+from flagkeep.errors import ConfigError
 from flagkeep.evaluation.catalog import EMPTY, Catalog
-from flagkeep.evaluation.flags_state import FlagsState, evaluate_all
-from flagkeep.evaluation.inputs import InputMissing
-from flagkeep.evaluation.result import Result
-from flagkeep.hooks import ChangeListener, StatusListener, ValueChangeListener
+from flagkeep.evaluation.flags_state import FlagsState
+from flagkeep.evaluation.inputs import Membership
+from flagkeep.events.migration_op import MigrationTracker
+from flagkeep.hooks import (
+    ApplicationMetadata,
+    ChangeListener,
+    EnvironmentMetadata,
+    EvaluationSeries,
+    Hook,
+    SdkMetadata,
+    StatusListener,
+    TrackSeries,
+    ValueChangeListener,
+)
 from flagkeep.model.context import Context
 from flagkeep.model.detail import Detail, ErrorKind, error_reason
 from flagkeep.model.json_types import (
@@ -35,7 +51,10 @@ from flagkeep.model.json_types import (
     read_json,
     read_str,
 )
+from flagkeep.model.migration import Stage
 from flagkeep.model.status import ClientStatus
+from flagkeep.storage.big_segments import UNAVAILABLE, BigSegmentStoreStatus
+from flagkeep.version import VERSION
 
 log = logging.getLogger("flagkeep.client")
 T = TypeVar("T")
@@ -45,7 +64,8 @@ class CloseReport(msgspec.Struct, frozen=True):
     """What `close` could and could not do.
 
     Attributes:
-        complete: whether everything ended in time, and everything in memory is in the store.
+        complete: whether everything ended in time, everything in memory is in the store, and
+            every event was delivered.
         events_lost: analytics events that were not delivered, by reason.
     """
 
@@ -61,12 +81,22 @@ class Client:
     Args:
         config: the settings; may be shared between clients.
         store: a persistent store, such as one of `flagkeep.stores`. The client closes it.
+        big_segment_store: where Big Segments are looked up. The client closes it, too.
+
+    Attributes:
+        instance_id: what the upstream knows this client by; another one in the child of a fork.
 
     Raises:
         ConfigError: the settings cannot work.
     """
 
-    def __init__(self, config: Config, *, store: FeatureStore | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: FeatureStore | None = None,
+        big_segment_store: BigSegmentStore | None = None,
+    ) -> None:
         if not isinstance(config, Config):
             problem = f"expected a flagkeep.Config, not {type(config).__name__}"
             raise ConfigError(problem)
@@ -76,17 +106,39 @@ class Client:
         policy = config.store_policy or StorePolicy.from_environment()
         self._deadline = policy.deadline
         self._catalog = EMPTY  # the short way: stays empty where it must not be taken
-        self._has_warned = False
+        environment = _described(config)
+        brought = hooks_of_plugins(config.plugins, environment)
+        self._hooks = HookRunner((*config.hooks, *brought))
         self._report: CloseReport | None = None
+        self._upstream = Upstream(config)
+        self._big_segments: BigSegments | None = None
         self._data = DataSystem(
             config,
             policy,
-            make_source=None if config.offline else _maker_of_source(config),
+            make_source=self._source_maker(),
             store=None if config.offline else store,
             publish=self._take,
         )
-        if config.source is None and not (config.daemon or config.offline):
-            self._announce_no_upstream()
+        if big_segment_store is not None and not config.offline:
+            self._big_segments = BigSegments(
+                big_segment_store,
+                config.big_segments,
+                self._data.work,
+                patience=policy.deadline,
+                max_age=policy.max_age,
+            )
+            self._data.listeners.memberships = self._look_up
+        self._events = self._new_events(None if store is None else store.name)
+        self._count = None if self._events is None else self._events.count
+        self._evaluations = Evaluations(
+            config,
+            self._data,
+            deadline=policy.deadline,
+            events=self._events,
+            big_segments=self._big_segments,
+        )
+        self._data.began = self._begin_rest
+        register_plugins(config.plugins, self, environment)
         fork.watch(self, fork.Rank.CLIENT)
         if runtime.can_spawn():
             self._start()
@@ -112,19 +164,35 @@ class Client:
         return not self._config.offline and self._data.is_ready
 
     def close(self, timeout: float = 5.0) -> CloseReport:
-        """End the background work and close the store, within `timeout` seconds.
+        """Deliver the events that wait, end the background work and close the stores.
 
-        Evaluations go on answering from memory. Calling it again returns the same report.
+        It takes `timeout` seconds at most. Evaluations go on answering from memory. Calling it
+        again returns the same report.
         """
         fork.settle()
         if self._report is None:
             self._report = CloseReport(complete=False)
             try:
-                self._report = CloseReport(complete=self._data.stop(timeout))
+                self._report = self._end(timeout)
             except BaseException:
                 self._report = None  # was cancelled: to be called again
                 raise
         return self._report
+
+    def _end(self, timeout: float) -> CloseReport:
+        give_up = runtime.monotonic() + timeout
+        self._evaluations.is_over = True
+        self._data.stop_source()
+        lost: dict[str, int] = {}
+        if self._events is not None:
+            lost = self._events.stop(timeout)
+            self._count = self._evaluations.events = self._events = None
+            self._take(self._data.catalog)
+        if self._big_segments is not None:
+            self._big_segments.stop(max(0.0, give_up - runtime.monotonic()))
+        ended = self._data.stop(max(0.0, give_up - runtime.monotonic()))
+        self._upstream.http.close()
+        return CloseReport(complete=ended and not lost, events_lost=lost)
 
     def __enter__(self) -> Self:
         self._start()
@@ -150,12 +218,16 @@ class Client:
         try:
             if MARK[0] and context.valid:
                 catalog = self._catalog
-                result = catalog.flags[key].evaluate(context, catalog)
+                flag = catalog.flags[key]
+                result = flag.evaluate(context, catalog)
                 if result.index is not None:
+                    count = self._count
+                    if count is not None:
+                        count(flag, result, context, default)
                     return result.value
         except Exception:  # noqa: BLE001, S110  the long way finds out what it was
             pass
-        return (self._evaluate(key, context, default)).value
+        return (self._evaluate(key, context, default, "variation", None)).value
 
     def variation_detail(
         self,
@@ -164,11 +236,11 @@ class Client:
         default: Any,
     ) -> Detail[Any]:
         """Return the value with its index, reason and age."""
-        return self._evaluate(key, context, default)
+        return self._evaluate(key, context, default, "variation_detail", None)
 
     def bool_variation(self, key: str, context: Context, default: bool) -> bool:  # noqa: FBT001
         """Return the value of a boolean flag; of any other type it counts as WRONG_TYPE."""
-        return (self._typed(key, context, default, read_bool)).value
+        return (self._evaluate(key, context, default, "bool_variation", read_bool)).value
 
     def bool_variation_detail(
         self,
@@ -177,37 +249,37 @@ class Client:
         default: bool,  # noqa: FBT001
     ) -> Detail[bool]:
         """Return the value of a boolean flag with its index, reason and age."""
-        return self._typed(key, context, default, read_bool)
+        return self._evaluate(key, context, default, "bool_variation_detail", read_bool)
 
     def int_variation(self, key: str, context: Context, default: int) -> int:
         """Return the value of a number flag, its fraction cut off."""
-        return (self._typed(key, context, default, read_int)).value
+        return (self._evaluate(key, context, default, "int_variation", read_int)).value
 
     def int_variation_detail(self, key: str, context: Context, default: int) -> Detail[int]:
         """Return the value of a number flag, its fraction cut off, with index, reason and age."""
-        return self._typed(key, context, default, read_int)
+        return self._evaluate(key, context, default, "int_variation_detail", read_int)
 
     def float_variation(self, key: str, context: Context, default: float) -> float:
         """Return the value of a number flag."""
-        return (self._typed(key, context, default, read_float)).value
+        return (self._evaluate(key, context, default, "float_variation", read_float)).value
 
     def float_variation_detail(
         self, key: str, context: Context, default: float
     ) -> Detail[float]:
         """Return the value of a number flag with its index, reason and age."""
-        return self._typed(key, context, default, read_float)
+        return self._evaluate(key, context, default, "float_variation_detail", read_float)
 
     def str_variation(self, key: str, context: Context, default: str) -> str:
         """Return the value of a string flag."""
-        return (self._typed(key, context, default, read_str)).value
+        return (self._evaluate(key, context, default, "str_variation", read_str)).value
 
     def str_variation_detail(self, key: str, context: Context, default: str) -> Detail[str]:
         """Return the value of a string flag with its index, reason and age."""
-        return self._typed(key, context, default, read_str)
+        return self._evaluate(key, context, default, "str_variation_detail", read_str)
 
     def json_variation(self, key: str, context: Context, default: Any) -> Any:
         """Return the value of a flag of any type; lists and objects are the caller's own."""
-        return (self._typed(key, context, default, read_json)).value
+        return (self._evaluate(key, context, default, "json_variation", read_json)).value
 
     def json_variation_detail(
         self,
@@ -216,7 +288,7 @@ class Client:
         default: Any,
     ) -> Detail[Any]:
         """Return the value of a flag of any type with its index, reason and age."""
-        return self._typed(key, context, default, read_json)
+        return self._evaluate(key, context, default, "json_variation_detail", read_json)
 
     def all_flags(
         self,
@@ -233,23 +305,106 @@ class Client:
             with_reasons: also say why each has its value.
             details_only_for_tracked_flags: leave out what nobody needs who sends no events.
         """
-        try:
-            fork.settle()
-            catalog = self._whole_catalog()
-            if catalog is None or not _is_valid(context):
-                return FlagsState(valid=False)
-            flags = catalog.live_flags()
-            if client_side_only:
-                flags = tuple(flag for flag in flags if flag.facts.is_client_side)
-            return FlagsState(
-                evaluate_all(flags, context, catalog),
-                with_reasons=with_reasons,
-                details_only_for_tracked_flags=details_only_for_tracked_flags,
-                now_ms=runtime.wall_time() * 1000,
+        return self._evaluations.all_flags(
+            context,
+            client_side_only=client_side_only,
+            with_reasons=with_reasons,
+            details_only_for_tracked_flags=details_only_for_tracked_flags,
+        )
+
+    def migration(
+        self, key: str, context: Context, default_stage: Stage
+    ) -> tuple[Stage, MigrationTracker]:
+        """Return how far a migration has come, and what measures it.
+
+        Args:
+            key: of a migration flag.
+            context: what it is evaluated for.
+            default_stage: where the flag has no value, or one that is no stage.
+        """
+        default = default_stage if isinstance(default_stage, Stage) else Stage.OFF
+        flag, detail = self._hooked(key, context, default.value, "migration_variation", None)
+        stage = Stage.from_str(detail.value) if isinstance(detail.value, str) else None
+        if stage is None:
+            reason = error_reason(ErrorKind.WRONG_TYPE)
+            stage, detail = default, Detail(default.value, None, reason, detail.data_age)
+        facts = None if flag is None else flag.facts
+        tracker = MigrationTracker(
+            key,
+            context,
+            default=default,
+            detail=detail,
+            version=None if facts is None else facts.version,
+            sampling_ratio=1 if facts is None else facts.sampling_ratio,
+            check_ratio=1 if facts is None or facts.check_ratio is None else facts.check_ratio,
+            draw=runtime.draw,
+        )
+        return stage, tracker
+
+    # --- events --------------------------------------------------------------------------------
+
+    def track(
+        self, name: str, context: Context, data: Any = None, metric_value: float | None = None
+    ) -> None:
+        """Record an event of the application, such as a purchase.
+
+        Args:
+            name: of the event.
+            context: who did it.
+            data: any JSON.
+            metric_value: a number for metrics that need one.
+        """
+        fork.settle()
+        if not is_valid(context):
+            log.warning("an event was not recorded, %s", problem_of(context))
+            return
+        if self._events is not None:
+            self._events.track(name, context, data, metric_value)
+        if self._hooks.any:
+            self._hooks.after_track(
+                TrackSeries(name, context, data, metric_value, self.environment_id)
             )
-        except Exception:
-            log.exception("all flags could not be evaluated")
-            return FlagsState(valid=False)
+
+    def identify(self, context: Context) -> None:
+        """Record who a context is."""
+        fork.settle()
+        if not is_valid(context):
+            log.warning("a context was not recorded, %s", problem_of(context))
+        elif self._events is not None:
+            self._events.identify(context)
+
+    def track_migration(self, tracker: MigrationTracker) -> None:
+        """Record what was measured by the tracker that `migration` returned."""
+        fork.settle()
+        if self._events is not None:
+            self._events.track_migration(tracker)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Deliver what waits, within `timeout` seconds; returns whether it was delivered."""
+        fork.settle()
+        return self._events is None or self._events.sender.flush(timeout)
+
+    def flush_soon(self) -> None:
+        """Deliver what waits without waiting for it."""
+        fork.settle()
+        if self._events is not None:
+            self._events.sender.flush_soon()
+
+    def secure_mode_hash(self, context: Context) -> str:
+        """Return the hash by which the upstream knows that a browser may evaluate for a context.
+
+        An invalid context gives `""`.
+        """
+        if not is_valid(context):
+            log.warning("no secure-mode hash, %s", problem_of(context))
+            return ""
+        name = context.fully_qualified_key.encode("utf-8", "surrogatepass")
+        return hmac.new(self._config.sdk_key.encode(), name, hashlib.sha256).hexdigest()
+
+    def add_hook(self, hook: Hook) -> None:
+        """Run a hook around every evaluation from now on, inside of those that are there."""
+        self._hooks.add(hook)
+        self._take(self._data.catalog)
 
     # --- status and listeners ------------------------------------------------------------------
 
@@ -297,133 +452,110 @@ class Client:
             raise ConfigError("this client has no store whose status could change")
         return self._data.health.listeners.add(listener)
 
+    def on_big_segment_status(self, listener: StatusListener) -> Callable[[], None]:
+        """Call `listener(BigSegmentStoreStatus)` with each new status of the Big Segment store.
+
+        Raises:
+            ConfigError: this client has no such store.
+        """
+        if self._big_segments is None:
+            raise ConfigError("this client has no Big Segment store whose status could change")
+        return self._big_segments.listeners.add(listener)
+
+    def big_segment_status(self) -> BigSegmentStoreStatus:
+        """Return how the Big Segment store is doing; it is asked if that is not known yet."""
+        fork.settle()
+        if self._big_segments is None:
+            return UNAVAILABLE
+        return self._big_segments.status()
+
+    @property
+    def environment_id(self) -> str | None:
+        """What the upstream calls the environment; None until it has said so."""
+        return self._upstream.news.environment_id
+
+    @property
+    def instance_id(self) -> str:
+        """What the upstream knows this client by; another one in the child of a fork."""
+        fork.settle()
+        return self._upstream.requester.instance_id
+
     # --- inside --------------------------------------------------------------------------------
 
     def after_fork(self) -> None:
         """Begin anew in the child of a fork; called by itself. Memory and listeners stay."""
-        if self._data.forget_parent() and runtime.can_spawn_in_hook():
+        was_started = self._data.forget_parent()
+        if self._big_segments is not None:
+            self._big_segments.forget_parent()
+        if self._events is not None:
+            self._events.forget_parent()
+        if was_started and runtime.can_spawn_in_hook():
             self._start()
 
     def _start(self) -> None:
         if not self._config.offline and self._report is None:
             self._data.start()
 
-    def _announce_no_upstream(self) -> None:
-        """Say that something is missing which is on by default; a face may have its own words."""
-        log.warning(
-            "this release has no upstream connection yet: the client serves what its store"
-            " holds; daemon=True says that this is meant"
-        )
+    def _source_maker(self) -> MakeSource | None:
+        """Return what makes the source; a face may put something in between."""
+        return maker_of_source(self._config, self._upstream)
+
+    def _new_events(self, store: str | None) -> EventProcessor | None:
+        """Return what records events, if anything does; a face may have its own."""
+        if not self._config.makes_events:
+            return None
+        return EventProcessor(self._config, self._upstream, self._data.work, store=store)
+
+    def _begin_rest(self) -> None:
+        if self._events is not None:
+            self._events.start()
+        if self._big_segments is not None:
+            self._big_segments.start()
+
+    def _look_up(self, keys: tuple[str, ...]) -> dict[str, Membership]:
+        if self._big_segments is None:
+            return {}
+        return self._big_segments.memberships(keys, runtime.monotonic() + self._deadline)
 
     def _take(self, catalog: Catalog) -> None:
         """Let the short way use a new state, where it may be used at all."""
-        self._catalog = EMPTY if self._data.needs_long_way else catalog
+        if self._hooks.any or self._data.needs_long_way:
+            catalog = EMPTY
+        elif self._big_segments is not None:
+            catalog = catalog.viewed({})  # so that an unknown membership is not taken for none
+        self._catalog = catalog
 
-    def _typed(self, key: str, context: Context, default: T, read: TypeReader) -> Detail[T]:
-        detail = self._evaluate(key, context, default)
-        if detail.index is None:
-            return detail
-        is_right, value = read(detail.value)
-        if not is_right:
-            value, reason = self._default(key, default), error_reason(ErrorKind.WRONG_TYPE)
-            return Detail(value, None, reason, detail.data_age)
-        return Detail(value, detail.index, detail.reason, detail.data_age)
+    def _evaluate(
+        self, key: str, context: Context, default: T, method: str, read: TypeReader | None
+    ) -> Detail[T]:
+        return (self._hooked(key, context, default, method, read)).detail
 
-    def _evaluate(self, key: str, context: Context, default: Any) -> Detail[Any]:
-        try:
-            fork.settle()
-            default = self._default(key, default)
-            result = self._result(key, context)
-        except StoreError as exc:
-            log.debug("flag %r could not be read: %s", key, exc)
-            result = _failed(ErrorKind.EXCEPTION)
-        except Exception:
-            log.exception("flag %r could not be evaluated", key)
-            result = _failed(ErrorKind.EXCEPTION)
-        value = default if result.index is None else result.value
-        return Detail(value, result.index, result.reason, self._data.data_age())
+    def _hooked(
+        self, key: str, context: Context, default: Any, method: str, read: TypeReader | None
+    ) -> Evaluated:
+        with_reason = method.endswith("_detail")
+        found: Evaluated | None = None
 
-    def _result(self, key: str, context: Context) -> Result:
-        """Evaluate, bringing in what is missing; the order of checks is the specification's."""
-        if self._config.offline:
-            return _failed(ErrorKind.CLIENT_NOT_READY)
-        deadline = runtime.monotonic() + self._deadline
-        if self._report is None:
-            self._data.start()
-            self._data.pump(deadline)
-        if not self._data.is_ready:
-            self._data.look_for_data(max(0.001, deadline - runtime.monotonic()))
-        if not self._data.is_ready:
-            self._warn_once("the client has no flag data yet: evaluations answer the default")
-            return _failed(ErrorKind.CLIENT_NOT_READY)
-        if not _is_valid(context):
-            log.warning("flag %r: not evaluated, %s", key, _problem_of(context))
-            return _failed(ErrorKind.USER_NOT_SPECIFIED)
-        if not isinstance(key, str):
-            return _failed(ErrorKind.FLAG_NOT_FOUND)
-        reading = self._data.new_reading()
-        if reading is None:
-            return _evaluated(key, context, self._data.catalog)
-        reading.begin(key, deadline)
-        while True:
-            try:
-                return _evaluated(key, context, reading.catalog)
-            except InputMissing as missing:
-                wanted = missing.items
-            reading.fetch(wanted, deadline)
+        def evaluate() -> Detail[Any]:
+            nonlocal found
+            found = self._evaluations.evaluate(
+                key, context, default, read=read, with_reason=with_reason
+            )
+            return found.detail
 
-    def _whole_catalog(self) -> Catalog | None:
-        if self._config.offline:
-            return None
-        if self._report is None:
-            self._data.start()
-            self._data.pump(runtime.monotonic() + self._deadline)
-        catalog = self._data.whole_catalog(self._deadline)
-        return catalog if self._data.is_ready and catalog.complete else None
-
-    def _default(self, key: str, default: Any) -> Any:
-        defaults = self._config.defaults
-        return defaults.get(key, default) if defaults and isinstance(key, str) else default
-
-    def _warn_once(self, message: str) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            log.warning(message)
+        if self._hooks.any:
+            series = EvaluationSeries(key, context, default, method, self.environment_id)
+            detail = self._hooks.around(series, evaluate)
+        else:
+            detail = evaluate()
+        return found or Evaluated(None, detail)
 
 
-def _maker_of_source(config: Config) -> MakeSource | None:
-    """Return what makes the live source that the settings describe."""
-    if config.source is None:
-        return None
-    if isinstance(config.source, FileSource):
-        # here, because readers of a store start faster without what files need
-        from flagkeep._sync.file_source import FileDataSource  # noqa: PLC0415
-
-        return partial(FileDataSource, config.source)
-    make: MakeSource | None = getattr(config.source, "source", None)
-    if make is None:
-        problem = "this source makes nothing for this colour of client: it lacks source()"
-        raise ConfigError(problem)
-    return make
-
-
-def _evaluated(key: str, context: Context, catalog: Catalog) -> Result:
-    flag = catalog.flag(key)
-    if flag is None:
-        return _failed(ErrorKind.FLAG_NOT_FOUND)
-    return flag.evaluate(context, catalog)
-
-
-def _problem_of(context: object) -> str:
-    """Return what is wrong with a context, without anything it says of a person."""
-    if isinstance(context, Context):
-        return f"its context is invalid: {context.error}"
-    return f"its context must be a flagkeep.Context, not {type(context).__name__}"
-
-
-def _is_valid(context: object) -> bool:
-    return isinstance(context, Context) and context.valid
-
-
-def _failed(kind: ErrorKind) -> Result:
-    return Result(None, None, error_reason(kind))
+def _described(config: Config) -> EnvironmentMetadata:
+    """Return what plugins may know of a client."""
+    application, wrapper = config.application, config.wrapper
+    return EnvironmentMetadata(
+        sdk=SdkMetadata(runtime.SDK_NAME, VERSION, wrapper.name, wrapper.version),
+        sdk_key=config.sdk_key,
+        application=ApplicationMetadata(application.id, application.version),
+    )

@@ -28,7 +28,7 @@ from flagkeep.config import Config, StorePolicy
 from flagkeep.evaluation.catalog import Catalog
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
-from flagkeep.model.status import ClientStatus, SourceError, SourceState
+from flagkeep.model.status import ClientStatus, SourceError, SourceErrorKind, SourceState
 from flagkeep.protocol.source_state import SourceStateMachine
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.storage.dataset import DataSet
@@ -48,6 +48,8 @@ class DataSystem:
     Attributes:
         listeners: of flag changes.
         source_listeners: of the source's status.
+        began: set by the owner: told of each beginning of the work, in the child of a fork again.
+        work: the queue of everything that this client does by and by.
         settled: set once there is no point in waiting longer for the first data.
     """
 
@@ -66,19 +68,21 @@ class DataSystem:
         self._source = None if make_source is None else make_source()
         self._store = store
         self._publish = publish
-        self._work = Work()
-        self._work.lost = self._refresh_short_way
+        self.work = Work()
+        self.work.lost = self._refresh_short_way
         self._feed: runtime.Task | None = None
         self._is_started = False
         self._start_guard = runtime.Guard()
         self._publish_guard = runtime.Guard()
         self._everything: runtime.Event | None = None  # set when the whole read under way ends
         self._machine = SourceStateMachine(runtime.wall_time())
-        self.source_listeners = StatusListeners(self._work)
+        self.source_listeners = StatusListeners(self.work)
         self._received = False
         self._lost_touch: float | None = None
+        self._complained_of: tuple[SourceErrorKind, int | None] | None = None
         self.settled = runtime.Event()
-        self.listeners = Listeners(self._work)
+        self.began: Callable[[], None] = lambda: None
+        self.listeners = Listeners(self.work)
         self._environment = Environment(self._swapped, fetches=make_source is None)
         self._cache: ItemCache | None = None
         self.health: StoreHealth | None = None
@@ -92,12 +96,12 @@ class DataSystem:
             fork.watch(store, fork.Rank.STORE)
         push = self._policy.push and store.poll_interval is not None and self._source is None
         name = getattr(store, "label", store.name)
-        self.health = StoreHealth(name, self._work, push=push, changed=self._refresh_short_way)
+        self.health = StoreHealth(name, self.work, push=push, changed=self._refresh_short_way)
         self._reader = StoreReader(
             store,
             self._environment,
             self.health,
-            self._work,
+            self.work,
             policy=self._policy,
             cache=self._config.cache,
             needs_marker=not self._config.daemon,
@@ -114,9 +118,11 @@ class DataSystem:
                 version=VERSION,
             )
             self._writer = StoreWriter(
-                store, self._environment, self.health, self._work, record=record
+                store, self._environment, self.health, self.work, record=record
             )
             self._writer.written = self._was_written
+            if self._policy.repair:
+                self._reader.lost = self._writer.rewrite
             if self._cache is not None and self._config.cache.seconds == math.inf:
                 self._writer.failed = self._cache.take_written
 
@@ -131,7 +137,7 @@ class DataSystem:
         cache = ItemCache(
             reader,
             self._environment,
-            self._work,
+            self.work,
             seconds=self._config.cache.seconds if is_wanted else 0.0,
             is_memory_ours=self._source is None,
         )
@@ -144,15 +150,15 @@ class DataSystem:
 
     def start(self) -> None:
         """Begin; does nothing when it was called before."""
-        if self._is_started and not self._work.is_lost:
+        if self._is_started and not self.work.is_lost:
             return
         with self._start_guard:
-            if self._work.is_lost:  # with the event loop in which it ran
+            if self.work.is_lost:  # with the event loop in which it ran
                 self.forget_parent()
             if self._is_started:
                 return
             self._is_started = True
-        self._work.start()
+        self.work.start()
         if fork.is_imminent():
             fork.expect()
         if self._cache is not None:
@@ -163,12 +169,13 @@ class DataSystem:
             if self._source is None:
                 self._source = self._make_source()
             self._feed = runtime.spawn("flagkeep-feed", self._run_source)
+        self.began()
         self._refresh_short_way()
 
     def pump(self, deadline: float) -> None:
         """Do on the caller's time what is due, where nobody else does it."""
-        if self._work.is_pumped:
-            self._work.run_due(deadline)
+        if self.work.is_pumped:
+            self.work.run_due(deadline)
 
     def forget_parent(self) -> bool:
         """In the child of a fork: let go of all that works for the parent, so as to start anew.
@@ -177,7 +184,7 @@ class DataSystem:
             Whether it had been started.
         """
         was_started, self._is_started = self._is_started, False
-        self._work.forget_parent()
+        self.work.forget_parent()
         self._feed = None
         if self._make_source is not None:
             self._source = None
@@ -196,17 +203,21 @@ class DataSystem:
             return self._reader.wait_until_read(timeout)
         return self.is_ready
 
+    def stop_source(self) -> None:
+        """Take in nothing any more; returns at once."""
+        if self._source is not None:
+            self._source.stop()
+
     def stop(self, timeout: float) -> bool:
         """End within `timeout` seconds; returns whether everything came to its end."""
         give_up = runtime.monotonic() + timeout
-        if self._source is not None:
-            self._source.stop()
+        self.stop_source()
         self.pump(give_up)
         is_written = True
         if self._writer is not None and self.health is not None:
             is_written = self._writer.idle.wait(timeout if self.health.is_up else 0.0)
-        self._work.stop()
-        ended = self._work.join(max(0.0, give_up - runtime.monotonic()))
+        self.work.stop()
+        ended = self.work.join(max(0.0, give_up - runtime.monotonic()))
         if self._feed is not None:
             left = max(0.0, give_up - runtime.monotonic())
             ended = self._feed.join(left) and ended
@@ -240,7 +251,7 @@ class DataSystem:
             finally:
                 was_read.set()
 
-        self._work.soon(read)
+        self.work.soon(read)
         was_read.wait(self._policy.deadline)
 
     # --- what evaluations use ------------------------------------------------------------------
@@ -257,7 +268,7 @@ class DataSystem:
         """Whether every evaluation must be looked at: the store is asked, or age counts."""
         if self._policy.max_age is not None and self.data_age() is not None:
             return True
-        if self._work.is_pumped or self._work.is_lost or not self._is_started:
+        if self.work.is_pumped or self.work.is_lost or not self._is_started:
             return True
         return self._cache is not None and self._config.cache.is_off
 
@@ -355,16 +366,34 @@ class DataSystem:
             return
         is_news = self._machine.report(state, error, runtime.wall_time())
         if state is SourceState.VALID:
-            self._lost_touch = None
+            if self._complained_of is not None and self._lost_touch is not None:
+                silent_for = runtime.monotonic() - self._lost_touch
+                log.warning("the source works again after %.1f s", silent_for)
+            self._lost_touch = self._complained_of = None
         elif self._lost_touch is None:
             self._lost_touch = runtime.monotonic()
         self._refresh_short_way()
         if error is not None:
-            log.error("%s", error.message)
+            self._complain(error)
         if state in _UPDATED or not self._source.keeps_trying_to_start:
             self.settled.set()
         if is_news:
             self.source_listeners.tell(self._machine.status)
+
+    def _complain(self, error: SourceError) -> None:
+        """Log a failure; once, as long as it is of the same kind."""
+        kind = (error.kind, error.status_code)
+        if kind == self._complained_of:
+            log.debug("still: %s", error.message)
+            return
+        self._complained_of = kind
+        if self._received:
+            served = "; what was received before is served"
+        elif self._reader is not None and self._reader.is_usable:
+            served = "; what the store holds is served"
+        else:
+            served = ""
+        log.error("%s%s", error.message, served)
 
     # --- status --------------------------------------------------------------------------------
 

@@ -7,12 +7,13 @@ evaluator, so that they leave no trace in analytics events or hooks.
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 
 from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
 from flagkeep.evaluation.catalog import Catalog
-from flagkeep.evaluation.inputs import InputMissing
+from flagkeep.evaluation.inputs import InputMissing, Membership
 from flagkeep.hooks import (
     ChangeListener,
     FlagChange,
@@ -29,6 +30,14 @@ log = logging.getLogger("flagkeep.client")
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
+
+
+class LookUp(Protocol):
+    """Looks up the Big Segments of context keys."""
+
+    def __call__(self, keys: tuple[str, ...]) -> dict[str, Membership]:
+        """Return them by key."""
+        ...
 
 
 class _Watched:
@@ -77,9 +86,14 @@ class StatusListeners:
 
 
 class Listeners:
-    """The listeners of one client."""
+    """The listeners of one client.
+
+    Attributes:
+        memberships: set by the owner: looks up the Big Segments of context keys.
+    """
 
     def __init__(self, work: Work) -> None:
+        self.memberships: LookUp = _look_up_nothing
         self._work = work
         self._guard = runtime.Guard()
         self._changes: list[tuple[str | None, ChangeListener]] = []
@@ -99,8 +113,12 @@ class Listeners:
         self, key: str, context: Context, listener: ValueChangeListener, catalog: Catalog
     ) -> Callable[[], None]:
         """Call `listener` when the flag's value for `context` differs from the one in `catalog`."""
-        watched = _Watched(key, context, listener, value_of(catalog, key, context))
-        return self._keep(self._watched, watched)
+        try:
+            value = _value_of(catalog, key, context)
+        except InputMissing:
+            value = _UNKNOWN
+            self._work.notify(partial(self._settle, catalog))
+        return self._keep(self._watched, _Watched(key, context, listener, value))
 
     def swapped(
         self, old: DataSet, new: DataSet, refs: frozenset[ItemRef], catalog: Catalog
@@ -121,7 +139,7 @@ class Listeners:
         """Take the first value that can be had as the one to compare with, without a notice."""
         for watched in self._listed(self._watched):
             if watched.value is _UNKNOWN:
-                watched.value = value_of(catalog, watched.key, watched.context)
+                watched.value = self._value_of(catalog, watched)
 
     def _tell(self, affected: set[str], catalog: Catalog) -> None:
         for key in sorted(affected):
@@ -133,12 +151,26 @@ class Listeners:
                 self._tell_value(watched, catalog)
 
     def _tell_value(self, watched: _Watched, catalog: Catalog) -> None:
-        before, after = watched.value, value_of(catalog, watched.key, watched.context)
+        before, after = watched.value, self._value_of(catalog, watched)
         if after is _UNKNOWN or frozen_value(before) == frozen_value(after):
             return
         watched.value = after
         change = FlagValueChange(watched.key, before, after)
         runtime.call_listener(watched.listener, change)
+
+    def _value_of(self, catalog: Catalog, watched: _Watched) -> Any:
+        """Return the value of a flag; unknown where something was not read yet."""
+        known: dict[str, Membership] = {}
+        while True:
+            try:
+                return _value_of(catalog, watched.key, watched.context)
+            except InputMissing as exc:
+                wanted = exc.memberships
+            found = self.memberships(wanted) if wanted else {}
+            if not found:
+                return _UNKNOWN
+            known |= found
+            catalog = catalog.viewed(known)
 
     def _listed(self, listeners: Iterable[T]) -> list[T]:
         with self._guard:
@@ -156,15 +188,23 @@ class Listeners:
         return remove
 
 
-def value_of(catalog: Catalog, key: str, context: Context) -> Any:
-    """Return the value of a flag, None where it has none; unknown where it was not read yet."""
+def _value_of(catalog: Catalog, key: str, context: Context) -> Any:
+    """Return the value of a flag, None where it has none.
+
+    Raises:
+        InputMissing: something was not read yet.
+    """
     if not isinstance(context, Context) or not context.valid:
         return None
     try:
         flag = catalog.flag(key)
         return None if flag is None else flag.evaluate(context, catalog).value
     except InputMissing:
-        return _UNKNOWN
+        raise
     except Exception:  # what `variation` answers with the default
         log.exception("flag %r could not be evaluated for a listener", key)
         return None
+
+
+def _look_up_nothing(keys: tuple[str, ...]) -> dict[str, Membership]:  # noqa: ARG001
+    return {}

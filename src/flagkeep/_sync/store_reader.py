@@ -43,6 +43,8 @@ class StoreReader:
             in any case.
         is_listened: set by the owner: whether anybody wants to know of changes.
         dropped: set by the owner: told which single items, or None for all, must be read again.
+        lost: set by the owner: told that the store lost its data, or may have while it was down;
+            a writer then fills it again.
         took_all: set by the owner: told of each read of everything, and when it began.
 
     Args:
@@ -84,6 +86,7 @@ class StoreReader:
         self.is_listened: Callable[[], bool] = lambda: False
         self.dropped: Callable[[Collection[ItemRef] | None], None] = lambda _: None
         self.took_all: Callable[[int], None] = lambda _: None
+        self.lost: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Schedule what is done by and by; in the child of a fork, again."""
@@ -340,6 +343,8 @@ class StoreReader:
             self.saw_marker()
         if not self._follows:
             self._note_marker(has_marker=has_marker)
+            if was_down or (self._saw_marker and not has_marker):
+                self.lost()
         elif (
             was_down or has_marker is not self._has_marker or (has_marker and self._health.is_wiped)
         ):

@@ -47,6 +47,21 @@ class Catalog(Inputs):
         self.absent = absent
         self._live: tuple[CompiledFlag, ...] | None = None
 
+    def viewed(self, memberships: Mapping[str, Membership]) -> "Catalog":
+        """Return the same catalog for an evaluation that knows these Big Segment memberships.
+
+        It shares everything, what is compiled later included.
+        """
+        view = Catalog(
+            self.flag_items,
+            self.segment_items,
+            complete=self.complete,
+            absent=self.absent,
+            memberships=memberships,
+        )
+        view.flags, view.segments = self.flags, self.segments
+        return view
+
     def successor(
         self, flag_items: Items, segment_items: Items, changed: Iterable[ItemRef]
     ) -> "Catalog":

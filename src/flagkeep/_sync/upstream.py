@@ -1,0 +1,90 @@
+"""How one client reaches its upstream: who asks, over which connections, and what came of it."""
+
+from functools import partial
+
+from flagkeep._sync.data_system import MakeSource
+from flagkeep._sync.interfaces import DataSource
+from flagkeep._sync.upstream_news import UpstreamNews
+from flagkeep._runtime import threads as runtime
+from flagkeep._runtime import fork, process
+from flagkeep._runtime.http_threads import Http
+from flagkeep.config import Config, FileSource, Polling, Streaming
+from flagkeep.errors import ConfigError
+from flagkeep.protocol.http import Requester, user_agent
+
+
+class Upstream:
+    """The upstream of one client.
+
+    Attributes:
+        http: its connections, shared by source and events.
+        news: what the upstream said of itself, and how connecting to it went.
+        requester: who asks; the child of a fork is somebody else.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.http = Http(config.http)
+        self.news = UpstreamNews()
+        self.requester = self._new_requester()
+        fork.watch(self, fork.Rank.STORE)
+
+    def _new_requester(self) -> Requester:
+        return Requester(
+            sdk_key=self._config.sdk_key,
+            user_agent=user_agent(is_async=runtime.IS_ASYNC),
+            instance_id=process.new_uuid(),
+            application=self._config.application,
+            wrapper=self._config.wrapper,
+        )
+
+    def after_fork(self) -> None:
+        """In a child: be somebody else, with connections of its own."""
+        self.requester = self._new_requester()
+        self.http.after_fork()
+
+    def source(self, settings: Streaming | Polling) -> DataSource:
+        """Return a new source of this upstream."""
+        # here, so that who does not connect need not load it
+        if isinstance(settings, Polling):
+            from flagkeep._sync.polling import PollingSource  # noqa: PLC0415
+
+            return PollingSource(
+                settings,
+                filter=self._config.payload_filter,
+                http=self.http,
+                requester=self.requester,
+                told=self.news,
+            )
+        from flagkeep._sync.streaming import StreamingSource  # noqa: PLC0415
+
+        return StreamingSource(
+            settings,
+            filter=self._config.payload_filter,
+            http=self.http,
+            requester=self.requester,
+            told=self.news,
+        )
+
+
+def maker_of_source(config: Config, upstream: Upstream) -> MakeSource | None:
+    """Return what makes the live source that the settings describe; None: there is none.
+
+    Raises:
+        ConfigError: it is for clients of the other colour.
+    """
+    if config.offline or config.daemon:
+        return None
+    source = config.source or Streaming()
+    if isinstance(source, Streaming | Polling):
+        return partial(upstream.source, source)
+    if isinstance(source, FileSource):
+        # here, because readers of a store start faster without what files need
+        from flagkeep._sync.file_source import FileDataSource  # noqa: PLC0415
+
+        return partial(FileDataSource, source)
+    make: MakeSource | None = getattr(source, "source", None)
+    if make is None:
+        problem = "this source makes nothing for this colour of client: it lacks source()"
+        raise ConfigError(problem)
+    return make
