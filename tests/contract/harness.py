@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,10 +63,12 @@ class Tally:
     Attributes:
         failed: the paths of tests that failed, those that the harness forgives included.
         is_complete: whether the harness came to its end.
+        seconds: how long that took.
     """
 
     failed: list[str] = field(default_factory=list)
     is_complete: bool = False
+    seconds: float = 0.0
     _last: str = ""
     _begun: set[str] = field(default_factory=set)
     _skipped: set[str] = field(default_factory=set)
@@ -113,7 +116,7 @@ class Tally:
 
     def __str__(self) -> str:
         text = f"ran {self.ran}, passed {self.passed}, skipped {self.skipped}"
-        text += f", failed {len(self.failed)}"
+        text += f", failed {len(self.failed)} in {self.seconds:.0f} s"
         return text if self.is_complete else f"{text}; the harness did not come to its end"
 
 
@@ -141,6 +144,7 @@ def run_harness(
         log: where what it says is written.
     """
     tally = Tally()
+    begun = time.monotonic()
     command = [program, "-url", service.url, "-port", str(port), *arguments]
     with (
         log.open("w", encoding="utf-8") as copy,
@@ -156,6 +160,7 @@ def run_harness(
         except BaseException:
             process.kill()
             raise
+    tally.seconds = time.monotonic() - begun
     if process.returncode != 0 and not tally.failed:
         tally.is_complete = False
     return tally

@@ -11,7 +11,6 @@ import shutil
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -59,9 +58,10 @@ def main() -> int:
     else:
         tallies = run_all(program, colours, arguments.rest, logs)
     for colour, those in tallies.items():
-        print(f"{colour}: {_total(those)}")
+        if arguments.long:
+            print(f"{colour} in all: {_total(those)}")
         for path in (path for tally in those for path in tally.failed):
-            print(f"  failed: {path}")
+            print(f"{colour} failed: {path}")
     if all(tally.is_good for those in tallies.values() for tally in those):
         shutil.rmtree(logs)
         return 0
@@ -76,14 +76,13 @@ def run_all(
     tallies = {}
     with redis_for_the_harness():
         for colour in colours:
-            begun = time.monotonic()
             with ServiceProcess(colour) as service:
                 log = logs / f"{colour}.log"
                 (port,) = free_port_pairs(1)
                 tally = run_harness(program, service, (*ALWAYS, *arguments), port=port, log=log)
                 (logs / f"{colour}-service.log").write_text(service.log, encoding="utf-8")
             tallies[colour] = [tally]
-            print(f"{colour}: {tally} in {time.monotonic() - begun:.0f} s", flush=True)
+            print(f"{colour}: {tally}", flush=True)
     return tallies
 
 
@@ -91,12 +90,10 @@ def run_long(program: str, colours: Sequence[str], logs: Path) -> dict[str, list
     """Run the long tests, all at the same time."""
 
     def run(colour: str, tests: str, port: int) -> Tally:
-        begun = time.monotonic()
         log = logs / f"{colour}-{port}.log"
         arguments = ("-enable-long-running-tests", "-run", tests)
         tally = run_harness(program, services[colour], arguments, port=port, log=log)
-        took = time.monotonic() - begun
-        print(f"{colour}: {tally} in {took:.0f} s: {', '.join(tally.leaves)}", flush=True)
+        print(f"{colour}: {tally}: {', '.join(tally.leaves)}", flush=True)
         return tally
 
     services = {colour: ServiceProcess(colour) for colour in colours}

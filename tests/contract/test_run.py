@@ -45,7 +45,7 @@ def test_tests_without_tests_inside_them_are_counted() -> None:
     assert tally.leaves == {"a/b (c)/1", "a/b (c)/2", 'a/{"x":"/y"}', "a/may fail"}
     assert (tally.ran, tally.passed, tally.skipped) == (4, 2, 2)
     assert tally.failed == ["a/b (c)/2", "a/may fail"]
-    assert str(tally) == "ran 4, passed 2, skipped 2, failed 2"
+    assert str(tally) == "ran 4, passed 2, skipped 2, failed 2 in 0 s"
     assert not tally.is_good
 
 
