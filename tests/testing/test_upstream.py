@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.message import Message
 from itertools import repeat
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -584,3 +586,16 @@ async def test_waiting_in_an_event_loop_lets_others_run() -> None:
         await upstream.wait_until(lambda: request.answered == 200)
         with pytest.raises(UpstreamTimeout, match="fewer than 1 events"):
             await upstream.wait_for_events(timeout=0.01)
+
+
+# --- documentation ------------------------------------------------------------------------------
+
+
+def test_everything_it_can_do_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+    public = [AsyncFakeUpstream, Scripted, Request, UpstreamTimeout]
+    names = {name for one in public for name in vars(one) if not name.startswith("_")}
+    names |= {name for name in dir(FakeUpstream) if not name.startswith("_")}
+    names |= {one.__name__ for one in public}
+    names -= {"add_note", "with_traceback", "args", "parts"}
+    assert {name for name in names if not re.search(rf"\b{name}\b", page)} == set()
