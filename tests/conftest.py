@@ -17,6 +17,10 @@ settings.register_profile("ci", settings.get_profile("laptop"), derandomize=True
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
+# Nothing may leave this machine: what is not on loopback is refused at once, in children too.
+os.environ["https_proxy"] = "http://127.0.0.1:9"
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The event loop of `async def` tests."""
