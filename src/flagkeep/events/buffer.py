@@ -22,14 +22,17 @@ class EventBuffer:
         losses: events that found no room.
     """
 
-    __slots__ = ("_bytes", "_capacity", "_events", "_is_overflowing", "_max_bytes", "losses")
+    __slots__ = (
+        "_bytes", "_capacity", "_events", "_has_dropped", "_is_overflowing", "_max_bytes", "losses",
+    )  # fmt: skip
 
     def __init__(self, capacity: int, max_bytes: int) -> None:
         self._capacity = capacity
         self._max_bytes = max_bytes
         self._events: list[bytes] = []
         self._bytes = 0
-        self._is_overflowing = False
+        self._is_overflowing = False  # it did in the interval before
+        self._has_dropped = False  # in this one
         self.losses = Losses()
 
     def __len__(self) -> int:
@@ -44,8 +47,8 @@ class EventBuffer:
         """Keep an event, or drop and count it.
 
         Returns:
-            Whether this is news: it was dropped, and the first since the buffer was last emptied
-            with nothing dropped. Worth one warning.
+            Whether it is the first that was dropped after an interval in which none was: that is
+            news, and worth a warning.
         """
         if len(self._events) >= self._capacity:
             return self._drop(Loss.CAPACITY)
@@ -58,11 +61,11 @@ class EventBuffer:
     def take(self) -> list[bytes]:
         """Return what waits, oldest first, and begin anew."""
         taken, self._events, self._bytes = self._events, [], 0
-        if len(taken) < self._capacity:
-            self._is_overflowing = False
+        self._is_overflowing, self._has_dropped = self._has_dropped, False
         return taken
 
     def _drop(self, reason: Loss) -> bool:
         self.losses.add(reason)
-        is_news, self._is_overflowing = not self._is_overflowing, True
+        is_news = not (self._is_overflowing or self._has_dropped)
+        self._has_dropped = True
         return is_news

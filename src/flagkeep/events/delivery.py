@@ -21,7 +21,7 @@ Time, randomness and ids are passed in; nothing here waits.
 """
 
 import math
-from bisect import insort
+from bisect import insort_left
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, Protocol, final
@@ -30,7 +30,7 @@ from flagkeep.events.losses import Loss, Losses
 
 RETRY_AFTER: Final = 1.0
 MAX_WAIT: Final = 60.0
-MERGED_BYTES: Final = 1024 * 1024  # what waits is merged up to this size
+MERGED_BYTES: Final = 1024 * 1024  # what waits is merged up to this size, or an eighth of the bound
 
 _PASSING: Final = frozenset({400, 408, 429})
 _REFUSALS: Final = frozenset({401, 403})
@@ -119,14 +119,15 @@ class Delivery:
     """
 
     __slots__ = (
-        "_extended", "_in_flight", "_is_refused", "_max_bytes", "_new_id", "_normal", "_resume",
-        "_waiting", "_was_in_trouble", "losses", "outcome",
+        "_extended", "_in_flight", "_is_refused", "_max_bytes", "_max_merged", "_new_id", "_normal",
+        "_resume", "_waiting", "_was_in_trouble", "losses", "outcome",
     )  # fmt: skip
 
     def __init__(
         self, max_bytes: int, *, new_id: Callable[[], str], normal: Waits, extended: Waits
     ) -> None:
         self._max_bytes = max_bytes
+        self._max_merged = min(MERGED_BYTES, max_bytes // 8)
         self._new_id = new_id
         self._normal = normal
         self._extended = extended
@@ -161,7 +162,7 @@ class Delivery:
             return 0
         last = self._waiting[-1] if self._waiting else None
         size = sum(map(len, events))
-        if last is not None and not last.was_sent and last.size + size <= MERGED_BYTES:
+        if last is not None and not last.was_sent and last.size + size <= self._max_merged:
             last.events += events
             last.size += size
         else:
@@ -208,7 +209,7 @@ class Delivery:
     def take_back(self) -> None:
         """Let what is in flight wait again: nobody will bring its answer."""
         if self._in_flight is not None:
-            insort(self._waiting, self._in_flight, key=_age)
+            self._put(self._in_flight)
             self._in_flight = None
 
     def hurry(self, *, in_spite_of_refusal: bool = False) -> None:
@@ -240,8 +241,12 @@ class Delivery:
         self._was_in_trouble = True
         self._resume = now + wait
         payload.due = now + (wait if self._is_refused else max(wait, own))
-        insort(self._waiting, payload, key=_age)
+        self._put(payload)
         self._make_room()
+
+    def _put(self, payload: Payload) -> None:
+        """Let it wait in its place: what is put later was sent earlier."""
+        insort_left(self._waiting, payload, key=_age)
 
     def _recovered(self) -> None:
         self._was_in_trouble = self._is_refused = False
@@ -254,9 +259,9 @@ class Delivery:
             self.losses.add(Loss.TOO_LARGE)
             return
         middle = len(payload.events) // 2
-        for events in payload.events[:middle], payload.events[middle:]:
+        for events in payload.events[middle:], payload.events[:middle]:
             half = Payload(self._new_id(), events, payload.flush)
-            insort(self._waiting, half, key=_age)
+            self._put(half)
 
     def _make_room(self) -> int:
         """Drop the oldest, but never the newest; returns how many events that were."""
