@@ -39,6 +39,7 @@ log = logging.getLogger("flagkeep.client")
 
 MakeSource = Callable[[], AsyncDataSource]
 
+NAMED: Final = 10  # bad items that are logged by name at a time
 _UPDATED: Final = frozenset({SourceState.VALID, SourceState.OFF})
 
 
@@ -356,8 +357,7 @@ class AsyncDataSystem:
             written = changes
         if self._writer is not None:
             self._writer.write(written)
-        for bad in changes.bad:
-            log.error("%s; its last good version stays, the others apply", bad)
+        _complain_of_items(changes.bad)
         await self.report(SourceState.VALID)
 
     async def report(self, state: SourceState, error: SourceError | None = None) -> None:
@@ -428,6 +428,13 @@ class AsyncDataSystem:
     def _swapped(self, old: DataSet, new: DataSet, refs: frozenset[ItemRef]) -> None:
         self._refresh_short_way()
         self.listeners.swapped(old, new, refs, self._environment.catalog)
+
+
+def _complain_of_items(bad: tuple[BadItem, ...]) -> None:
+    for one in bad[:NAMED]:
+        log.error("%s; its last good version stays, the others apply", one)
+    if len(bad) > NAMED:
+        log.error("... and %d more like that; the client's status names them", len(bad) - NAMED)
 
 
 def _warnings(catalog: Catalog) -> tuple[BadItem, ...]:
