@@ -5,7 +5,7 @@ stage may be a coroutine function; in `Client` none may. What a stage raises is 
 evaluation nothing, and counts as having returned no data.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,6 +34,7 @@ ValueChangeListener = Callable[[FlagValueChange], object]
 StatusListener = Callable[[Any], object]
 
 HookData = Mapping[str, Any]
+StageResult = HookData | Awaitable[HookData | None] | None
 
 
 class HookMetadata(msgspec.Struct, frozen=True):
@@ -88,7 +89,11 @@ class Hook:
         """What it is called; by default as its class."""
         return HookMetadata(type(self).__name__)
 
-    def before_evaluation(self, series: EvaluationSeries, data: HookData) -> HookData:  # noqa: ARG002
+    def before_evaluation(
+        self,
+        series: EvaluationSeries,  # noqa: ARG002
+        data: HookData,
+    ) -> StageResult:
         """Run before an evaluation.
 
         Args:
@@ -96,7 +101,7 @@ class Hook:
             data: empty.
 
         Returns:
-            What `after_evaluation` of this hook gets as its data.
+            What `after_evaluation` of this hook gets as its data; None is no data.
         """
         return data
 
@@ -105,7 +110,7 @@ class Hook:
         series: EvaluationSeries,  # noqa: ARG002
         data: HookData,
         detail: Detail[Any],  # noqa: ARG002
-    ) -> HookData:
+    ) -> StageResult:
         """Run after an evaluation, also after one that was cancelled: its reason is EXCEPTION.
 
         Args:
