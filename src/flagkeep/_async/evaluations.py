@@ -4,11 +4,9 @@ Nothing here raises. Source: evaluation spec, sections 1 and 4.
 """
 
 import logging
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flagkeep._async.big_segments import AsyncBigSegments
 from flagkeep._async.data_system import AsyncDataSystem
-from flagkeep._async.event_processor import AsyncEventProcessor
 from flagkeep._async.reading import AsyncItemReading
 from flagkeep._runtime import aio as runtime
 from flagkeep._runtime import fork
@@ -22,6 +20,10 @@ from flagkeep.evaluation.result import FAILED, Result
 from flagkeep.model.context import Context
 from flagkeep.model.detail import Detail, ErrorKind, error_reason
 from flagkeep.model.json_types import TypeReader
+
+if TYPE_CHECKING:  # not every client has them
+    from flagkeep._async.big_segments import AsyncBigSegments
+    from flagkeep._async.event_processor import AsyncEventProcessor
 
 log = logging.getLogger("flagkeep.client")
 
@@ -64,8 +66,8 @@ class AsyncEvaluations:
         data: AsyncDataSystem,
         *,
         deadline: float,
-        events: AsyncEventProcessor | None,
-        big_segments: AsyncBigSegments | None,
+        events: "AsyncEventProcessor | None",
+        big_segments: "AsyncBigSegments | None",
     ) -> None:
         self._config = config
         self._data = data

@@ -1,15 +1,11 @@
 """How one client reaches its upstream: who asks, over which connections, and what came of it."""
 
-from functools import partial
-
-from flagkeep._async.data_system import MakeSource
 from flagkeep._async.interfaces import AsyncDataSource
 from flagkeep._async.upstream_news import UpstreamNews
 from flagkeep._runtime import aio as runtime
 from flagkeep._runtime import fork, process
 from flagkeep._runtime.http_aio import AsyncHttp
-from flagkeep.config import Config, FileSource, Polling, Streaming
-from flagkeep.errors import ConfigError
+from flagkeep.config import Config, Polling, Streaming
 from flagkeep.protocol.http import Requester, user_agent
 
 
@@ -65,26 +61,3 @@ class AsyncUpstream:
             requester=self.requester,
             told=self.news,
         )
-
-
-def maker_of_source(config: Config, upstream: AsyncUpstream) -> MakeSource | None:
-    """Return what makes the live source that the settings describe; None: there is none.
-
-    Raises:
-        ConfigError: it is for clients of the other colour.
-    """
-    if config.offline or config.daemon:
-        return None
-    source = config.source or Streaming()
-    if isinstance(source, Streaming | Polling):
-        return partial(upstream.source, source)
-    if isinstance(source, FileSource):
-        # here, because readers of a store start faster without what files need
-        from flagkeep._async.file_source import AsyncFileDataSource  # noqa: PLC0415
-
-        return partial(AsyncFileDataSource, source)
-    make: MakeSource | None = getattr(source, "async_source", None)
-    if make is None:
-        problem = "this source makes nothing for this colour of client: it lacks async_source()"
-        raise ConfigError(problem)
-    return make

@@ -10,26 +10,23 @@ import hmac
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
-from flagkeep._sync.big_segments import BigSegments
 from flagkeep._sync.data_system import DataSystem, MakeSource
 from flagkeep._sync.evaluations import Evaluations, Evaluated, is_valid, problem_of
-from flagkeep._sync.event_processor import EventProcessor
 from flagkeep._sync.hook_runner import HookRunner, hooks_of_plugins, register_plugins
 from flagkeep._sync.interfaces import BigSegmentStore, FeatureStore
-from flagkeep._sync.upstream import Upstream, maker_of_source
+from flagkeep._sync.sources import maker_of_source
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime import fork
 from flagkeep._runtime.fork import MARK
-from flagkeep.config import Config, StorePolicy
+from flagkeep.config import Config, Polling, StorePolicy, Streaming
 from flagkeep.errors import ConfigError
 from flagkeep.evaluation.catalog import EMPTY, Catalog
 from flagkeep.evaluation.flags_state import FlagsState
 from flagkeep.evaluation.inputs import Membership
-from flagkeep.events.migration_op import MigrationTracker
 from flagkeep.hooks import (
     ApplicationMetadata,
     ChangeListener,
@@ -55,6 +52,12 @@ from flagkeep.model.migration import Stage
 from flagkeep.model.status import ClientStatus
 from flagkeep.storage.big_segments import UNAVAILABLE, BigSegmentStoreStatus
 from flagkeep.version import VERSION
+
+if TYPE_CHECKING:  # who only reads a store starts faster without them
+    from flagkeep._sync.big_segments import BigSegments
+    from flagkeep._sync.event_processor import EventProcessor
+    from flagkeep._sync.upstream import Upstream
+    from flagkeep.events.migration_op import MigrationTracker
 
 log = logging.getLogger("flagkeep.client")
 T = TypeVar("T")
@@ -110,7 +113,7 @@ class Client:
         brought = hooks_of_plugins(config.plugins, environment)
         self._hooks = HookRunner((*config.hooks, *brought))
         self._report: CloseReport | None = None
-        self._upstream = Upstream(config)
+        self._upstream = self._new_upstream()
         self._big_segments: BigSegments | None = None
         self._data = DataSystem(
             config,
@@ -120,13 +123,7 @@ class Client:
             publish=self._take,
         )
         if big_segment_store is not None and not config.offline:
-            self._big_segments = BigSegments(
-                big_segment_store,
-                config.big_segments,
-                self._data.work,
-                patience=policy.deadline,
-                max_age=policy.max_age,
-            )
+            self._big_segments = self._new_big_segments(big_segment_store, policy)
             self._data.listeners.memberships = self._look_up
         self._events = self._new_events(None if store is None else store.name)
         self._count = None if self._events is None else self._events.count
@@ -191,7 +188,8 @@ class Client:
         if self._big_segments is not None:
             self._big_segments.stop(max(0.0, give_up - runtime.monotonic()))
         ended = self._data.stop(max(0.0, give_up - runtime.monotonic()))
-        self._upstream.http.close()
+        if self._upstream is not None:
+            self._upstream.http.close()
         return CloseReport(complete=ended and not lost, events_lost=lost)
 
     def __enter__(self) -> Self:
@@ -314,7 +312,7 @@ class Client:
 
     def migration(
         self, key: str, context: Context, default_stage: Stage
-    ) -> tuple[Stage, MigrationTracker]:
+    ) -> "tuple[Stage, MigrationTracker]":
         """Return how far a migration has come, and what measures it.
 
         Args:
@@ -328,6 +326,8 @@ class Client:
         if stage is None:
             reason = error_reason(ErrorKind.WRONG_TYPE)
             stage, detail = default, Detail(default.value, None, reason, detail.data_age)
+        from flagkeep.events.migration_op import MigrationTracker  # noqa: PLC0415
+
         facts = None if flag is None else flag.facts
         tracker = MigrationTracker(
             key,
@@ -373,7 +373,7 @@ class Client:
         elif self._events is not None:
             self._events.identify(context)
 
-    def track_migration(self, tracker: MigrationTracker) -> None:
+    def track_migration(self, tracker: "MigrationTracker") -> None:
         """Record what was measured by the tracker that `migration` returned."""
         fork.settle()
         if self._events is not None:
@@ -472,13 +472,16 @@ class Client:
     @property
     def environment_id(self) -> str | None:
         """What the upstream calls the environment; None until it has said so."""
-        return self._upstream.news.environment_id
+        return None if self._upstream is None else self._upstream.news.environment_id
 
     @property
     def instance_id(self) -> str:
-        """What the upstream knows this client by; another one in the child of a fork."""
+        """What the upstream knows this client by; another one in the child of a fork.
+
+        `""` where the client asks nobody.
+        """
         fork.settle()
-        return self._upstream.requester.instance_id
+        return "" if self._upstream is None else self._upstream.requester.instance_id
 
     # --- inside --------------------------------------------------------------------------------
 
@@ -496,14 +499,39 @@ class Client:
         if not self._config.offline and self._report is None:
             self._data.start()
 
+    def _new_upstream(self) -> "Upstream | None":
+        connects = isinstance(self._config.source, Streaming | Polling | None)
+        if self._config.offline or not (connects or self._config.makes_events):
+            return None
+        if self._config.daemon and not self._config.makes_events:
+            return None
+        from flagkeep._sync.upstream import Upstream  # noqa: PLC0415
+
+        return Upstream(self._config)
+
+    def _new_big_segments(
+        self, store: BigSegmentStore, policy: StorePolicy
+    ) -> "BigSegments":
+        from flagkeep._sync.big_segments import BigSegments  # noqa: PLC0415
+
+        return BigSegments(
+            store,
+            self._config.big_segments,
+            self._data.work,
+            patience=policy.deadline,
+            max_age=policy.max_age,
+        )
+
     def _source_maker(self) -> MakeSource | None:
         """Return what makes the source; a face may put something in between."""
         return maker_of_source(self._config, self._upstream)
 
-    def _new_events(self, store: str | None) -> EventProcessor | None:
+    def _new_events(self, store: str | None) -> "EventProcessor | None":
         """Return what records events, if anything does; a face may have its own."""
-        if not self._config.makes_events:
+        if self._upstream is None or not self._config.makes_events:
             return None
+        from flagkeep._sync.event_processor import EventProcessor  # noqa: PLC0415
+
         return EventProcessor(self._config, self._upstream, self._data.work, store=store)
 
     def _begin_rest(self) -> None:

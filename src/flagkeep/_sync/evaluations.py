@@ -4,11 +4,9 @@ Nothing here raises. Source: evaluation spec, sections 1 and 4.
 """
 
 import logging
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flagkeep._sync.big_segments import BigSegments
 from flagkeep._sync.data_system import DataSystem
-from flagkeep._sync.event_processor import EventProcessor
 from flagkeep._sync.reading import ItemReading
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime import fork
@@ -22,6 +20,10 @@ from flagkeep.evaluation.result import FAILED, Result
 from flagkeep.model.context import Context
 from flagkeep.model.detail import Detail, ErrorKind, error_reason
 from flagkeep.model.json_types import TypeReader
+
+if TYPE_CHECKING:  # not every client has them
+    from flagkeep._sync.big_segments import BigSegments
+    from flagkeep._sync.event_processor import EventProcessor
 
 log = logging.getLogger("flagkeep.client")
 
@@ -64,8 +66,8 @@ class Evaluations:
         data: DataSystem,
         *,
         deadline: float,
-        events: EventProcessor | None,
-        big_segments: BigSegments | None,
+        events: "EventProcessor | None",
+        big_segments: "BigSegments | None",
     ) -> None:
         self._config = config
         self._data = data

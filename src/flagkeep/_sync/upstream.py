@@ -1,15 +1,11 @@
 """How one client reaches its upstream: who asks, over which connections, and what came of it."""
 
-from functools import partial
-
-from flagkeep._sync.data_system import MakeSource
 from flagkeep._sync.interfaces import DataSource
 from flagkeep._sync.upstream_news import UpstreamNews
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime import fork, process
 from flagkeep._runtime.http_threads import Http
-from flagkeep.config import Config, FileSource, Polling, Streaming
-from flagkeep.errors import ConfigError
+from flagkeep.config import Config, Polling, Streaming
 from flagkeep.protocol.http import Requester, user_agent
 
 
@@ -65,26 +61,3 @@ class Upstream:
             requester=self.requester,
             told=self.news,
         )
-
-
-def maker_of_source(config: Config, upstream: Upstream) -> MakeSource | None:
-    """Return what makes the live source that the settings describe; None: there is none.
-
-    Raises:
-        ConfigError: it is for clients of the other colour.
-    """
-    if config.offline or config.daemon:
-        return None
-    source = config.source or Streaming()
-    if isinstance(source, Streaming | Polling):
-        return partial(upstream.source, source)
-    if isinstance(source, FileSource):
-        # here, because readers of a store start faster without what files need
-        from flagkeep._sync.file_source import FileDataSource  # noqa: PLC0415
-
-        return partial(FileDataSource, source)
-    make: MakeSource | None = getattr(source, "source", None)
-    if make is None:
-        problem = "this source makes nothing for this colour of client: it lacks source()"
-        raise ConfigError(problem)
-    return make
