@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
@@ -18,6 +18,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 SKIPPED: Final = "  SKIPPED: "
 FAILED: Final = ("  FAILED: ", "  FAILED (non-critical): ")
 SUMMARY: Final = "Test Summary: "
+TWIN: Final = "with old user"
 
 
 class ServiceProcess(Server):
@@ -57,8 +58,18 @@ class ServiceProcess(Server):
 
 
 @dataclass
+class _Begun:
+    path: str
+    is_skipped: bool = False
+    has_failed: bool = False
+
+
+@dataclass
 class Tally:
     """What became of the tests, from the lines of the harness.
+
+    Some of its tests have the same name, and each counts. Groups do not count; a test that is done
+    once more with an old user, inside itself, does.
 
     Attributes:
         failed: the paths of tests that failed, those that the harness forgives included.
@@ -69,45 +80,45 @@ class Tally:
     failed: list[str] = field(default_factory=list)
     is_complete: bool = False
     seconds: float = 0.0
-    _last: str = ""
-    _begun: set[str] = field(default_factory=set)
-    _skipped: set[str] = field(default_factory=set)
+    _begun: list[_Begun] = field(default_factory=list)
 
     def read(self, line: str) -> None:
         """Take note of a line."""
         if line.startswith("[") and line.endswith("]"):
-            self._last = line[1:-1]
-            self._begun.add(self._last)
+            self._begun.append(_Begun(line[1:-1]))
         elif line.startswith(SKIPPED):
-            said = line.removeprefix(SKIPPED)
             # The reason stands behind the path, in parentheses, and both may have some themselves.
-            possible = [self._last, *_groups(self._last)]
-            self._skipped.update([path for path in possible if said.startswith(path)][:1])
+            said = line.removeprefix(SKIPPED)
+            self._last(lambda path: said == path or said.startswith(f"{path} (")).is_skipped = True
         for mark in FAILED:
             if line.startswith(mark):
                 self.failed.append(line.removeprefix(mark))
+                self._last(self.failed[-1].__eq__).has_failed = True
         self.is_complete |= line.startswith(SUMMARY)
 
+    def _last(self, is_meant: Callable[[str], bool]) -> _Begun:
+        """Return the test that a line is about; a run that begins with one is none of ours."""
+        return next(one for one in reversed(self._begun) if is_meant(one.path))
+
     @property
-    def leaves(self) -> frozenset[str]:
-        """The tests without tests inside them that were not skipped."""
-        groups = {group for path in self._begun for group in _groups(path)}
-        return frozenset(self._begun - groups - self._skipped)
+    def tests(self) -> list[str]:
+        """The paths of the tests that ran."""
+        return [one.path for one in self._counted()]
 
     @property
     def ran(self) -> int:
         """How many tests ran."""
-        return len(self.leaves)
+        return len(self._counted())
 
     @property
     def passed(self) -> int:
         """How many of them passed."""
-        return len(self.leaves - set(self.failed))
+        return sum(not one.has_failed for one in self._counted())
 
     @property
     def skipped(self) -> int:
         """How many were skipped, groups counted as one."""
-        return len(self._skipped)
+        return sum(one.is_skipped for one in self._begun)
 
     @property
     def is_good(self) -> bool:
@@ -119,14 +130,18 @@ class Tally:
         text += f", failed {len(self.failed)} in {self.seconds:.0f} s"
         return text if self.is_complete else f"{text}; the harness did not come to its end"
 
+    def _counted(self) -> list[_Begun]:
+        following = [*self._begun[1:], _Begun("")]
+        return [
+            one
+            for one, then in zip(self._begun, following, strict=True)
+            if not (one.is_skipped or _is_group(one.path, then.path))
+        ]
 
-def _groups(path: str) -> list[str]:
-    """Return the paths of all groups that a test is in, the innermost first.
 
-    Names of tests may have slashes: then some of the groups do not exist.
-    """
-    parts = path.split("/")
-    return ["/".join(parts[:length]) for length in range(len(parts) - 1, 0, -1)]
+def _is_group(path: str, then: str) -> bool:
+    """Whether a test is only there for the tests inside it, the first of which begins next."""
+    return then.startswith(f"{path}/") and then != f"{path}/{TWIN}"
 
 
 def run_harness(

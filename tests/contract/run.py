@@ -93,7 +93,7 @@ def run_long(program: str, colours: Sequence[str], logs: Path) -> dict[str, list
         log = logs / f"{colour}-{port}.log"
         arguments = ("-enable-long-running-tests", "-run", tests)
         tally = run_harness(program, services[colour], arguments, port=port, log=log)
-        print(f"{colour}: {tally}: {', '.join(tally.leaves)}", flush=True)
+        print(f"{colour}: {tally}: {', '.join(tally.tests)}", flush=True)
         return tally
 
     services = {colour: ServiceProcess(colour) for colour in colours}

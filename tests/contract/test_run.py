@@ -42,11 +42,17 @@ def tally_of(text: str) -> Tally:
 
 def test_tests_without_tests_inside_them_are_counted() -> None:
     tally = tally_of(SAID)
-    assert tally.leaves == {"a/b (c)/1", "a/b (c)/2", 'a/{"x":"/y"}', "a/may fail"}
+    assert tally.tests == ["a/b (c)/1", "a/b (c)/2", 'a/{"x":"/y"}', "a/may fail"]
     assert (tally.ran, tally.passed, tally.skipped) == (4, 2, 2)
     assert tally.failed == ["a/b (c)/2", "a/may fail"]
     assert str(tally) == "ran 4, passed 2, skipped 2, failed 2 in 0 s"
     assert not tally.is_good
+
+
+def test_tests_of_one_name_and_those_done_again_with_an_old_user_count_each() -> None:
+    tally = tally_of("[a]\n[a/x]\n[a/x/with old user]\n  FAILED: a/x\n[a]\n[a/x]\n")
+    assert tally.tests == ["a/x", "a/x/with old user", "a/x"]
+    assert (tally.ran, tally.passed, len(tally.failed)) == (3, 2, 1)
 
 
 def test_a_run_is_good_if_tests_ran_to_the_end_and_none_failed() -> None:
