@@ -112,7 +112,8 @@ class AsyncEventSender:
             normal=Doubling(2 * RETRY_AFTER, MAX_WAIT, runtime.draw),
             extended=ExtendedBackoff(runtime.draw),
         )
-        self._has_told_loss = False
+        self._told_trouble: Outcome | None = None
+        self._told_losses: set[Loss] = set()
         self._wanted = self._taken = 0  # numbers of flushes
         self._let_go()
 
@@ -328,6 +329,7 @@ class AsyncEventSender:
             gave_way = self._delivery.offer(events, flush)
         if gave_way:
             self._tell_loss(
+                Loss.BYTES,
                 "%d events are dropped, as newer ones wait: over %d bytes cannot be delivered;"
                 " EventSettings.max_bytes is twice that",
                 gave_way,
@@ -382,10 +384,9 @@ class AsyncEventSender:
         with self._guard:
             if self._turn is not turn:  # the end did not wait
                 return
-            before = self._delivery.outcome
             outcome = self._delivery.answered(status, runtime.monotonic())
             self._wake()
-        self._tell(before, outcome, payload, problem)
+        self._tell(outcome, payload, problem)
 
     async def _post_diagnostic(self, body: bytes, tries: int) -> None:
         timeout = self._pumped_timeout if self._work.is_pumped else LONGEST_POST
@@ -402,37 +403,48 @@ class AsyncEventSender:
 
     # --- what is said ----------------------------------------------------------------------------
 
-    def _tell(self, before: Outcome, outcome: Outcome, payload: Payload, problem: str) -> None:
+    def _tell(self, outcome: Outcome, payload: Payload, problem: str) -> None:
         """Say what happened, if it is news; repeats at debug."""
-        is_news, events = outcome is not before, len(payload.events)
+        events = len(payload.events)
         if outcome is Outcome.DELIVERED:
-            self._has_told_loss = False
-            if is_news:
+            self._told_losses.discard(Loss.BYTES)
+            if self._told_trouble is not None:
                 log.info("events are delivered again")
+            self._told_trouble = None
         elif outcome is Outcome.TROUBLE:
-            log.log(
-                logging.WARNING if is_news else logging.DEBUG,
+            self._tell_trouble(
+                outcome,
+                logging.WARNING,
                 "events cannot be delivered now: %s; they wait, and are sent again",
                 problem,
             )
         elif outcome is Outcome.REFUSED:
-            log.log(
-                logging.ERROR if is_news else logging.DEBUG,
+            self._tell_trouble(
+                outcome,
+                logging.ERROR,
                 "events are refused: %s; check the SDK key. They wait, the newest are kept, and are"
                 " sent again in 5 minutes, later every hour",
                 problem,
             )
-        elif outcome is Outcome.TOO_LARGE and events > 1:
-            log.debug("%d events are too large together: they are sent in two halves", events)
-        elif outcome is Outcome.TOO_LARGE:
-            self._tell_loss("an event of %d bytes is dropped: %s", payload.size, problem)
-        else:
+        elif outcome is Outcome.REJECTED:
             self._tell_loss(
-                "%d events are dropped: %s; check EventSettings.base_uri", events, problem
+                Loss.REJECTED,
+                "%d events are dropped: %s; check EventSettings.base_uri",
+                events,
+                problem,
             )
+        elif events == 1:
+            self._tell_loss(
+                Loss.TOO_LARGE, "an event of %d bytes is dropped: %s", payload.size, problem
+            )
+        else:
+            log.debug("%d events are too large together: they are sent in two halves", events)
 
-    def _tell_loss(self, message: str, *arguments: object) -> None:
-        """Say that events are lost: once, until something was delivered."""
-        level = logging.DEBUG if self._has_told_loss else logging.WARNING
-        self._has_told_loss = True
-        log.log(level, message, *arguments)
+    def _tell_trouble(self, outcome: Outcome, level: int, message: str, problem: str) -> None:
+        is_news, self._told_trouble = outcome is not self._told_trouble, outcome
+        log.log(level if is_news else logging.DEBUG, message, problem)
+
+    def _tell_loss(self, reason: Loss, message: str, *arguments: object) -> None:
+        is_news = reason not in self._told_losses
+        self._told_losses.add(reason)
+        log.log(logging.WARNING if is_news else logging.DEBUG, message, *arguments)

@@ -19,6 +19,7 @@ from flagkeep._sync.evaluations import Evaluations, Evaluated, is_valid, problem
 from flagkeep._sync.hook_runner import HookRunner, hooks_of_plugins, register_plugins
 from flagkeep._sync.interfaces import BigSegmentStore, FeatureStore
 from flagkeep._sync.sources import maker_of_source
+from flagkeep._sync.typed_variations import TypedVariations
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime import fork
 from flagkeep._runtime.fork import MARK
@@ -42,11 +43,6 @@ from flagkeep.model.context import Context
 from flagkeep.model.detail import Detail, ErrorKind, error_reason
 from flagkeep.model.json_types import (
     TypeReader,
-    read_bool,
-    read_float,
-    read_int,
-    read_json,
-    read_str,
 )
 from flagkeep.model.migration import Stage
 from flagkeep.model.status import ClientStatus
@@ -76,7 +72,7 @@ class CloseReport(msgspec.Struct, frozen=True):
     events_lost: dict[str, int] = {}
 
 
-class Client:
+class Client(TypedVariations):
     """Evaluates feature flags. Safe to use from anywhere, and meant to live as long as the program.
 
     The constructor checks the settings and starts the work in the background; it never waits.
@@ -235,58 +231,6 @@ class Client:
     ) -> Detail[Any]:
         """Return the value with its index, reason and age."""
         return self._evaluate(key, context, default, "variation_detail", None)
-
-    def bool_variation(self, key: str, context: Context, default: bool) -> bool:  # noqa: FBT001
-        """Return the value of a boolean flag; of any other type it counts as WRONG_TYPE."""
-        return (self._evaluate(key, context, default, "bool_variation", read_bool)).value
-
-    def bool_variation_detail(
-        self,
-        key: str,
-        context: Context,
-        default: bool,  # noqa: FBT001
-    ) -> Detail[bool]:
-        """Return the value of a boolean flag with its index, reason and age."""
-        return self._evaluate(key, context, default, "bool_variation_detail", read_bool)
-
-    def int_variation(self, key: str, context: Context, default: int) -> int:
-        """Return the value of a number flag, its fraction cut off."""
-        return (self._evaluate(key, context, default, "int_variation", read_int)).value
-
-    def int_variation_detail(self, key: str, context: Context, default: int) -> Detail[int]:
-        """Return the value of a number flag, its fraction cut off, with index, reason and age."""
-        return self._evaluate(key, context, default, "int_variation_detail", read_int)
-
-    def float_variation(self, key: str, context: Context, default: float) -> float:
-        """Return the value of a number flag."""
-        return (self._evaluate(key, context, default, "float_variation", read_float)).value
-
-    def float_variation_detail(
-        self, key: str, context: Context, default: float
-    ) -> Detail[float]:
-        """Return the value of a number flag with its index, reason and age."""
-        return self._evaluate(key, context, default, "float_variation_detail", read_float)
-
-    def str_variation(self, key: str, context: Context, default: str) -> str:
-        """Return the value of a string flag."""
-        return (self._evaluate(key, context, default, "str_variation", read_str)).value
-
-    def str_variation_detail(self, key: str, context: Context, default: str) -> Detail[str]:
-        """Return the value of a string flag with its index, reason and age."""
-        return self._evaluate(key, context, default, "str_variation_detail", read_str)
-
-    def json_variation(self, key: str, context: Context, default: Any) -> Any:
-        """Return the value of a flag of any type; lists and objects are the caller's own."""
-        return (self._evaluate(key, context, default, "json_variation", read_json)).value
-
-    def json_variation_detail(
-        self,
-        key: str,
-        context: Context,
-        default: Any,
-    ) -> Detail[Any]:
-        """Return the value of a flag of any type with its index, reason and age."""
-        return self._evaluate(key, context, default, "json_variation_detail", read_json)
 
     def all_flags(
         self,
