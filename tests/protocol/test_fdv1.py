@@ -145,7 +145,13 @@ def test_unknown_events_are_not_opened(name: str, data: bytes) -> None:
 
 # --- what ends the stream ------------------------------------------------------------------------
 
-BROKEN = [b"{sorry", b"", b"{", b'{"path":"/","data":{"flags":{}}', b"{} x", b"\xff", b'{"a":\xff}']
+BROKEN = [
+    *(b"{sorry", b"", b"{", b'{"path":"/","data":{"flags":{}}', b"{} x", b"\xff", b'{"a":\xff}'),
+    b'{"data":{"flags":{"\xff":1}},"flags":{"\xff":1}}',
+    b'{"data":{"flags":{"f":%b' % BOTTOMLESS[:100_000],
+    b'{"path":"\\ud800","flags":',
+    b'{"x":%b,"flags":,"data":{}}' % BOTTOMLESS,
+]
 
 
 @pytest.mark.parametrize("data", BROKEN)

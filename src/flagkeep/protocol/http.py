@@ -23,7 +23,7 @@ NOT_MODIFIED: Final = 304
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _URL: Final = re.compile(
-    r"(?P<scheme>[a-z]+)://(?:[^/?#]*@)?(?P<host>\[[^\]/?#]*\]|[^:/?#]*)(?::(?P<port>\d*))?"
+    r"(?P<scheme>[a-z]+)://(?:[^/?#]*@)?(?P<host>\[[^\]/?#]*\]|[^:/?#]*)(?::(?P<port>\d{0,5}))?"
     r"(?P<path>[^?#]*)",
     re.IGNORECASE,
 )
@@ -198,7 +198,7 @@ def _covers(entry: str, server: Server) -> bool:
     if entry == "*":
         return True
     host, colon, port = entry.rpartition(":")
-    if not colon or not port.isdigit() or (":" in host and not host.endswith("]")):
+    if not colon or not port.isdecimal() or (":" in host and not host.endswith("]")):
         host, port = entry, ""
     host = host.strip("[]").removeprefix("*").strip(".")
     if not host or (port and int(port) != server.port):

@@ -59,7 +59,8 @@ class EventStreamParser:
         self._skips_lf = False  # the last byte was a CR, a LF right after it belongs to that
         self._line = b""  # the start of a line, if it is not known to be data
         self._is_in_data = False  # the line under way is data
-        self._data: BytesIO | None = None
+        self._has_data = False
+        self._data = BytesIO()
         self._name = ""
         self._id: str | None = None
 
@@ -106,16 +107,14 @@ class EventStreamParser:
         self._line = line
 
     def _begin_data(self) -> None:
-        if self._data is None:
-            self._data = BytesIO()
-        else:
+        if self._has_data:
             self._grow(b"\n")
+        self._has_data = True
 
     def _grow(self, piece: bytes) -> None:
-        if self._data is not None:
-            self._data.write(piece)
-            if self._data.tell() > self._max_bytes:
-                raise InvalidData(f"an event of the stream exceeds {self._max_bytes:,} bytes")
+        self._data.write(piece)
+        if self._data.tell() > self._max_bytes:
+            raise InvalidData(f"an event of the stream exceeds {self._max_bytes:,} bytes")
 
     def _end_line(self) -> Event | None:
         """Take the end of a line; returns the event if it ends, too."""
@@ -137,14 +136,15 @@ class EventStreamParser:
         return None
 
     def _end_event(self) -> Event | None:
-        data, self._data = self._data, None
         name, self._name = self._name, ""
         identity, self._id = self._id, None
         if identity is not None:
             self.last_event_id = identity
-        if data is None:
+        if not self._has_data:
             return None
-        return Event(name or "message", data.getvalue(), identity)
+        data, self._data = self._data.getvalue(), BytesIO()
+        self._has_data = False
+        return Event(name or "message", data, identity)
 
 
 def encode(event: Event) -> bytes:
