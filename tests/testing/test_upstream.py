@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -451,13 +452,17 @@ def test_nothing_may_come_at_all(upstream: FakeUpstream) -> None:
 
 def test_a_large_body_is_never_in_memory(upstream: FakeUpstream) -> None:
     upstream.respond("/all", Scripted.large(100_000_000, start=b"data: "))
+    tracemalloc.start()
     with Listener(upstream) as listener:
         assert listener.answer.headers["Content-Type"] == "text/event-stream"
         size = len(listener.answer.read(6))
-        while part := listener.answer.read(1_000_000):
+        while part := listener.answer.read(500_000):
             size += len(part)
             assert part.count(b"x") == len(part)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
     assert size == 100_000_000
+    assert most < 5_000_000
 
 
 def test_an_odd_status_and_no_body(upstream: FakeUpstream) -> None:
@@ -536,6 +541,44 @@ def test_a_program_that_forgets_it_ends_all_the_same() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "b'event: put\\n'\n", "")
+
+
+def test_a_fork_keeps_no_stream_open_and_cannot_stop_it() -> None:
+    program = """
+import http.client, os, urllib.request
+from flagkeep.testing import FakeUpstream
+with FakeUpstream({"flags": {}}) as upstream:
+    stream = urllib.request.urlopen(upstream.uri + "/all", timeout=5)
+    stream.readline()
+    end, wait = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(wait)
+        try:
+            upstream.put({})
+        except RuntimeError:
+            upstream.stop()
+            os.read(end, 1)
+            os._exit(7)
+        os._exit(1)
+    upstream.put({})
+    upstream.drop_streams()
+    try:
+        stream.read()
+    except http.client.IncompleteRead:
+        print("the stream is gone")
+    os.close(wait)
+    print("the child ended with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "the stream is gone\nthe child ended with 7\n"
 
 
 def test_asyncio_is_imported_only_for_the_upstream() -> None:
