@@ -42,7 +42,7 @@ class Result:
     @classmethod
     def fail(cls, error: str, exception: Exception | None = None) -> Self:
         """Return a failure."""
-        return cls(None, error, exception)
+        return cls(None, str(error), exception)  # whatever it is, it is no success
 
     def is_success(self) -> bool:
         """Whether there is a value."""
@@ -50,7 +50,8 @@ class Result:
 
     def __repr__(self) -> str:
         # without the value, which may be anybody's data
-        return f"{type(self).__name__}({'success' if self.error is None else self.error!r})"
+        outcome = "success" if self.error is None else repr(self.error)
+        return f"{type(self).__name__}({outcome})"
 
 
 class OperationResult(Result):
