@@ -1,6 +1,7 @@
 """Whatever the application hands in, an event is JSON, and only the bad piece is lost."""
 
 import json
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -232,6 +233,15 @@ def test_a_value_of_endless_many_parts_is_null_and_the_rest_of_the_event_is_ther
         "other": "kept",
     }
     assert encode(many) == b"null"
+
+
+def test_what_became_null_is_said_without_the_value(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "flagkeep.events"):
+        encode(Event(1, {"secret": 1j}))
+    (record,) = caplog.records
+    assert (record.levelno, record.name) == (logging.DEBUG, "flagkeep.events")
+    assert "complex" in record.getMessage()
+    assert "1j" not in caplog.text
 
 
 def test_an_absent_field_is_not_written_either_way() -> None:

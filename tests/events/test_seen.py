@@ -67,6 +67,24 @@ def test_everything_is_forgotten_after_the_interval() -> None:
     assert seen.is_new("a", 1600)
 
 
+def test_a_look_that_comes_late_does_not_put_off_the_next_one() -> None:
+    seen = SeenContexts(10, 300)
+    seen.forget_all_if_due(1000)
+    for moment in (1300.5, 1600.1, 1900.9):
+        assert seen.is_new("a", moment - 1)
+        assert "a" in seen.keys
+        seen.forget_all_if_due(moment)
+        assert seen.keys == {}
+
+
+def test_after_a_long_sleep_everything_is_forgotten_once() -> None:
+    seen = SeenContexts(10, 300)
+    assert seen.is_new("a", 1000)
+    assert seen.is_new("a", 90_000)
+    assert not seen.is_new("a", 90_299)
+    assert seen.is_new("a", 90_300)
+
+
 def test_the_keys_stay_one_object_so_that_others_may_hold_it() -> None:
     seen = SeenContexts(2, 300)
     keys = seen.keys

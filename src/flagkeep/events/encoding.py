@@ -3,15 +3,18 @@
 The fast way writes nearly everything: also dates, UUIDs, sets and dataclasses, in their usual
 forms, and NaN and infinity as null, since JSON has neither. What it refuses is written again,
 slowly, piece by piece, and only the piece that has no JSON form becomes null. So nothing here
-raises, and no value costs more than itself.
+raises, and no value costs more than itself. What became null is said in the log, at debug level.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
+
+log = logging.getLogger("flagkeep.events")
 
 NULL: Final = b"null"
 DEEPEST: Final = 128
@@ -45,8 +48,8 @@ def _field(value: object) -> bytes:
         return _object((name, _field(one)) for name, one in _members(value))
     try:
         return _written(value, 0, [MOST_PARTS])
-    except Exception:  # noqa: BLE001  foreign containers may raise anything while they are read
-        return NULL
+    except Exception as exc:  # noqa: BLE001  foreign containers may raise anything when read
+        return _null(value, type(exc).__name__)
 
 
 def _written(value: Any, depth: int, room: list[int]) -> bytes:
@@ -58,7 +61,7 @@ def _written(value: Any, depth: int, room: list[int]) -> bytes:
     if not isinstance(value, (Mapping, list, tuple, AbstractSet, msgspec.Struct)):
         return _scalar(value)
     if depth >= DEEPEST:
-        return NULL
+        return _null(value, "nested too deeply")
     if isinstance(value, (list, tuple, AbstractSet)):
         return b"[%b]" % b",".join([_written(one, depth + 1, room) for one in value])
     members = value.items() if isinstance(value, Mapping) else _members(value)
@@ -99,8 +102,13 @@ def _scalar(value: object) -> bytes:
         return b"%d" % value
     try:
         return _encode(float(value) if isinstance(value, float) else value)
-    except Exception:  # noqa: BLE001  see encode
-        return NULL
+    except Exception as exc:  # noqa: BLE001  see encode
+        return _null(value, type(exc).__name__)
+
+
+def _null(value: object, why: str) -> bytes:
+    log.debug("an event has null for a value of type %s: %s", type(value).__name__, why)
+    return NULL
 
 
 def _text(text: str) -> bytes:

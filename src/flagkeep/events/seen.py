@@ -46,11 +46,17 @@ class SeenContexts:
         return True
 
     def forget_all_if_due(self, now: float) -> None:
-        """Forget everything if it is time to; contexts are then described anew."""
+        """Forget everything if it is time to; contexts are then described anew.
+
+        The first call, also of `is_new`, only begins the first interval.
+        """
         if self._due is None:
             self._due = now + self._interval
         elif now >= self._due:
-            self._due = now + self._interval
+            # Not an interval from now: a timer that comes a little late each time is never early.
+            self._due += self._interval
+            if self._due <= now:
+                self._due = now + self._interval
             self._round.clear()
             self.keys.clear()
 
