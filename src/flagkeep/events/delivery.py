@@ -115,12 +115,11 @@ class Delivery:
 
     Attributes:
         losses: events that were dropped.
-        outcome: of the last answer; `DELIVERED` before the first.
     """
 
     __slots__ = (
         "_extended", "_in_flight", "_is_refused", "_max_bytes", "_max_merged", "_new_id", "_normal",
-        "_resume", "_waiting", "_was_in_trouble", "losses", "outcome",
+        "_resume", "_waiting", "_was_in_trouble", "losses",
     )  # fmt: skip
 
     def __init__(
@@ -136,7 +135,6 @@ class Delivery:
         self._resume = -math.inf
         self._was_in_trouble = self._is_refused = False
         self.losses = Losses()
-        self.outcome = Outcome.DELIVERED
 
     @property
     def size(self) -> int:
@@ -193,7 +191,7 @@ class Delivery:
     def answered(self, status: int | None, now: float) -> Outcome:
         """Take the answer for what is in flight; None: there was none."""
         payload, self._in_flight = self._in_flight, None
-        self.outcome = outcome = outcome_of(status)
+        outcome = outcome_of(status)
         if payload is None:  # given up meanwhile
             return outcome
         if outcome in {Outcome.TROUBLE, Outcome.REFUSED}:

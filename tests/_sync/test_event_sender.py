@@ -1,0 +1,441 @@
+"""Events are delivered to a real server, whatever that answers, and counted if they are not."""
+
+import gzip
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flagkeep._runtime import threads as runtime
+from flagkeep.config import HttpSettings
+from flagkeep.testing import Scripted
+from tests._sync.event_sending import Sending
+from tests._sync.waiting import until
+
+PASSING = [400, 408, 429, 500, 503]
+
+
+def lines(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "flagkeep.events" and record.levelno >= level
+    ]
+
+
+# --- what is sent -------------------------------------------------------------------------------
+
+
+def test_a_flush_posts_one_payload() -> None:
+    with Sending() as sending:
+        assert sending.deliver("a", "b")
+        (request,) = sending.upstream.requests
+        assert (request.method, request.path) == ("POST", "/bulk")
+        assert request.json() == [{"kind": "custom", "key": "a"}, {"kind": "custom", "key": "b"}]
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["x-launchdarkly-event-schema"] == "4"
+        assert request.headers["authorization"] == "sdk-key"
+        assert request.headers["user-agent"] == "Test/1"
+        assert request.headers["x-launchdarkly-instance-id"] == "one"
+        assert "content-encoding" not in request.headers
+
+
+def test_each_payload_has_an_id_of_its_own() -> None:
+    with Sending() as sending:
+        for key in "abc":
+            assert sending.deliver(key)
+        assert len(set(sending.ids)) == 3
+        assert all(len(one) == 36 and one[14] == "4" for one in sending.ids)  # UUIDs
+
+
+def test_a_slash_at_the_end_of_the_base_uri_is_not_doubled() -> None:
+    with Sending() as sending:
+        uri = f"{sending.upstream.uri}/events/"
+        with Sending(base_uri=uri) as other:
+            other.deliver("a", timeout=0.5)
+        assert [one.path for one in sending.upstream.requests] == ["/events/bulk"]
+
+
+def test_a_payload_can_be_compressed() -> None:
+    with Sending(compress=True) as sending:
+        assert sending.deliver("a" * 1000)
+        sending.sender.post_diagnostic(b'{"kind":"diagnostic"}')
+        sending.upstream.wait_for_request("/diagnostic")
+        for request in sending.upstream.requests:
+            assert request.headers["content-encoding"] == "gzip"
+            assert gzip.decompress(request.raw_body) == request.body
+        assert sending.delivered == ["a" * 1000]
+
+
+def test_nothing_to_send_is_no_request() -> None:
+    with Sending() as sending:
+        assert sending.deliver()
+        assert sending.sender.stop(5.0) == {}
+        assert sending.upstream.requests == []
+
+
+def test_events_are_delivered_in_intervals() -> None:
+    with Sending(flush_interval=0.01) as sending:
+        for key in "abc":
+            sending.record(key)
+            until(lambda key=key: key in sending.delivered)  # type: ignore[misc]
+        assert sending.delivered == ["a", "b", "c"]
+
+
+def test_a_flush_can_be_asked_for_without_waiting() -> None:
+    with Sending() as sending:
+        sending.record("a")
+        sending.sender.flush_soon()
+        sending.upstream.wait_for_events()
+        assert sending.delivered == ["a"]
+
+
+def test_what_is_recorded_while_a_payload_is_under_way_is_sent_after_it() -> None:
+    with Sending() as sending:
+        sending.upstream.respond("/bulk", Scripted(202, delay=0.1))
+        sending.record("a")
+        sending.sender.flush_soon()
+        sending.upstream.wait_for_request("/bulk")
+        sending.record("b")
+        sending.sender.flush_soon()
+        sending.record("c")
+        assert sending.sender.flush(10.0)
+        assert sending.tried == [["a"], ["b", "c"]]
+
+
+def test_many_flushes_at_once_lose_and_double_nothing() -> None:
+    with Sending() as sending:
+
+        def flush(name: str) -> None:
+            for number in range(10):
+                key = f"{name}{number}"
+                assert sending.deliver(key)
+                assert key in sending.delivered
+
+        tasks = [runtime.spawn("test", lambda name=name: flush(name)) for name in "abcde"]  # type: ignore[misc]
+        assert all([task.join(30.0) for task in tasks])
+        assert sorted(sending.delivered) == sorted(f"{n}{i}" for n in "abcde" for i in range(10))
+
+
+# --- what is answered ---------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(pytest.param(Scripted(status), id=str(status)) for status in PASSING),
+        pytest.param(Scripted(304), id="304"),
+        pytest.param(Scripted(behaviour="close"), id="close"),
+        pytest.param(Scripted(behaviour="reset"), id="reset"),
+    ],
+)
+def test_what_passes_is_sent_again_after_a_second_under_the_same_id(answer: Scripted) -> None:
+    with Sending() as sending:
+        sending.upstream.always("/bulk", answer)
+        sending.record("a")
+        sending.sender.flush_soon()
+        sending.upstream.wait_for_request("/bulk")
+        begun = runtime.monotonic()
+        sending.upstream.always("/bulk", None)
+        sending.upstream.wait_for_events()
+        assert 0.7 < runtime.monotonic() - begun < 5.0
+        assert sending.delivered == ["a"]
+        assert len(set(sending.ids)) == 1
+        assert sending.sender.dropped == {}
+
+
+@pytest.mark.slow
+def test_fix_what_failed_twice_is_kept_and_delivered_later() -> None:
+    """FIX (events.md 8): one retry and then dropped with a warning."""
+    with Sending() as sending:
+        sending.upstream.respond("/bulk", Scripted(503), Scripted(503))
+        sending.record("a")
+        sending.sender.flush_soon()
+        sending.upstream.wait_for_request("/bulk", 2)
+        sending.deliver("b")
+        until(lambda: sorted(sending.delivered) == ["a", "b"])
+        assert sending.sender.dropped == {}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_fix_a_refused_key_is_one_error_and_disables_nothing(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """FIX (events.md 8): analytics were disabled for the client's life."""
+    caplog.set_level(logging.INFO)
+    with Sending() as sending:
+        sending.upstream.respond("/bulk", Scripted(status))
+        assert not sending.deliver("a")
+        assert not sending.deliver("b")
+        assert len(sending.tried) == 1  # nothing more for minutes
+        (error,) = lines(caplog)
+        assert f"answered {status}" in error
+        assert "check the SDK key" in error
+        assert "sdk-key" not in error
+        assert sending.sender.stop(10.0) == {}
+        assert sending.delivered == ["a", "b"]
+
+
+def test_fix_what_is_too_large_is_split_and_a_single_event_dropped_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """FIX (events.md 8): 413 disabled everything."""
+    caplog.set_level(logging.INFO)
+    with Sending() as sending:
+        sending.upstream.always(
+            "/bulk", lambda request: Scripted(413) if len(request.body) > 200 else None
+        )
+        assert not sending.deliver("a", "b", "x" * 500, "y" * 400, "c", "d")
+        assert sending.delivered == ["a", "b", "c", "d"]
+        assert sending.sender.dropped == {"too_large": 2}
+        assert len(set(sending.ids)) == len(sending.ids)
+        (warning,) = lines(caplog)
+        assert "is dropped" in warning
+        assert sending.deliver("e")
+
+
+@pytest.mark.parametrize("status", [402, 404, 405, 415])
+def test_what_is_rejected_is_dropped_and_counted_and_the_next_goes(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Sending() as sending:
+        sending.upstream.respond("/bulk", Scripted(status), Scripted(status))
+        assert not sending.deliver("a", "b")
+        assert not sending.deliver("c")
+        assert sending.deliver("d")
+        assert sending.delivered == ["d"]
+        assert sending.sender.stop(1.0) == {"rejected": 3}
+        (warning,) = lines(caplog)
+        assert f"answered {status}" in warning
+
+
+def test_trouble_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with Sending() as sending:
+        sending.upstream.stop_listening()
+        for key in "abc":
+            assert not sending.deliver(key, timeout=0.1)
+        sending.upstream.start_listening()
+        assert sending.deliver("d")
+        warning, info = lines(caplog)
+        assert "cannot be delivered now" in warning
+        assert "they wait" in warning
+        assert "delivered again" in info
+        assert sorted(sending.delivered) == ["a", "b", "c", "d"]
+
+
+def test_what_waits_is_bounded_and_the_newest_are_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Sending(max_bytes=20_000) as sending:
+        sending.upstream.stop_listening()
+        for number in range(40):
+            assert not sending.deliver(f"{number:01000}", timeout=0.01)
+        sending.upstream.start_listening()
+        assert not sending.deliver("last", timeout=0.0)
+        lost = (sending.sender.stop(10.0))["bytes"]
+        assert len(sending.delivered) == 41 - lost
+        assert {"last", f"{39:01000}"} <= set(sending.delivered)
+        assert 28 <= lost <= 36
+        (warning,) = [line for line in lines(caplog) if "dropped" in line]
+        assert "max_bytes" in warning
+
+
+def test_the_time_of_the_service_is_that_of_its_last_answer() -> None:
+    with Sending() as sending:
+        assert sending.sender.server_time_ms == 0
+        late = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+        sending.upstream.date = late
+        assert sending.deliver("a")
+        assert sending.sender.server_time_ms == late.timestamp() * 1000
+        sending.upstream.date = late - timedelta(days=400)  # a clock may go back
+        assert sending.deliver("b")
+        assert sending.sender.server_time_ms == late.timestamp() * 1000 - 400 * 86_400_000
+        sending.upstream.date = ""
+        assert sending.deliver("c")
+        assert sending.sender.server_time_ms == late.timestamp() * 1000 - 400 * 86_400_000
+
+
+def test_an_error_says_the_time_too() -> None:
+    with Sending() as sending:
+        sending.upstream.date = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+        sending.upstream.respond("/bulk", Scripted(404))
+        sending.deliver("a")
+        assert sending.sender.server_time_ms == 1_893_553_445_000
+
+
+# --- flush --------------------------------------------------------------------------------------
+
+
+def test_a_flush_that_cannot_be_in_time_returns_at_once() -> None:
+    with Sending() as sending:
+        sending.upstream.always("/bulk", Scripted(503))
+        begun = runtime.monotonic()
+        assert not sending.deliver("a", timeout=0.8)
+        assert runtime.monotonic() - begun < 0.6
+
+
+def test_a_flush_of_a_server_that_hangs_ends_in_time_and_loses_nothing() -> None:
+    with Sending() as sending:
+        sending.upstream.respond("/bulk", Scripted(202, delay=0.3))
+        begun = runtime.monotonic()
+        assert not sending.deliver("a", timeout=0.05)
+        assert runtime.monotonic() - begun < 0.25
+        assert sending.deliver("b")
+        assert sending.delivered == ["a", "b"]
+
+
+def test_a_flush_does_not_wait_for_what_is_recorded_later() -> None:
+    with Sending() as sending:
+        sending.upstream.respond("/bulk", Scripted(202, delay=0.05), Scripted(503))
+        sending.record("a")
+        delivered: list[bool] = []
+
+        def flush() -> None:
+            delivered.append(sending.sender.flush(10.0))
+
+        task = runtime.spawn("test", flush)
+        sending.upstream.wait_for_request("/bulk")
+        sending.record("b")
+        sending.sender.flush_soon()
+        assert task.join(10.0)
+        assert delivered == [True]
+
+
+# --- diagnostics --------------------------------------------------------------------------------
+
+
+def test_a_diagnostic_event_goes_its_own_way() -> None:
+    with Sending() as sending:
+        sending.upstream.always("/bulk", Scripted(behaviour="hang"))
+        sending.record("a")
+        sending.sender.flush_soon()
+        sending.sender.post_diagnostic(b'{"kind":"diagnostic-init"}')
+        request = sending.upstream.wait_for_request("/diagnostic")
+        assert request.json() == {"kind": "diagnostic-init"}
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["authorization"] == "sdk-key"
+        assert "x-launchdarkly-event-schema" not in request.headers
+        assert "x-launchdarkly-payload-id" not in request.headers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_diagnostic_event_is_sent_twice_at_most_and_disables_nothing(status: int) -> None:
+    with Sending() as sending:
+        sending.upstream.always("/diagnostic", Scripted(status))
+        sending.sender.post_diagnostic(b"{}")
+        sending.upstream.wait_for_request("/diagnostic", 2)
+        assert sending.deliver("a")
+        first, second = sending.upstream.requests_to("/diagnostic")
+        assert 0.9 < second.time - first.time < 5.0
+        assert sending.delivered == ["a"]
+
+
+# --- the end ------------------------------------------------------------------------------------
+
+
+def test_the_end_delivers_what_is_recorded_and_what_waits() -> None:
+    with Sending() as sending:
+        sending.upstream.respond("/bulk", Scripted(503))
+        assert not sending.deliver("a", timeout=0.1)
+        sending.record("b")
+        assert sending.sender.stop(10.0) == {}
+        assert sorted(sending.delivered) == ["a", "b"]
+        assert sending.sender.stop(10.0) == {}
+        assert not sending.sender.flush(1.0)
+
+
+def test_the_end_delivers_without_anybody_else_at_work() -> None:
+    with Sending(starts=False) as sending:
+        sending.record("a")
+        assert sending.sender.stop(10.0) == {}
+        assert sending.delivered == ["a"]
+
+
+@pytest.mark.slow
+def test_the_end_waits_for_the_second_try() -> None:
+    with Sending() as sending:
+        sending.upstream.respond("/bulk", Scripted(503))
+        sending.record("a")
+        assert sending.sender.stop(10.0) == {}
+        assert sending.delivered == ["a"]
+
+
+def test_the_end_waits_for_what_is_under_way() -> None:
+    with Sending() as sending:
+        sending.upstream.respond("/bulk", Scripted(202, delay=0.1))
+        sending.record("a")
+        sending.sender.flush_soon()
+        sending.upstream.wait_for_request("/bulk")
+        sending.record("b")
+        assert sending.sender.stop(10.0) == {}
+        assert sending.delivered == ["a", "b"]
+
+
+@pytest.mark.parametrize("is_under_way", [True, False])
+def test_the_end_is_in_time_when_the_server_hangs_and_says_what_is_lost(
+    is_under_way: bool,  # noqa: FBT001  a parameter of a test
+) -> None:
+    with Sending() as sending:
+        sending.upstream.always("/bulk", Scripted(behaviour="hang"))
+        sending.record("a", "b")
+        if is_under_way:
+            sending.sender.flush_soon()
+            sending.upstream.wait_for_request("/bulk")
+        sending.record("c")
+        begun = runtime.monotonic()
+        assert sending.sender.stop(0.2) == {"undelivered": 3}
+        assert runtime.monotonic() - begun < 1.0
+
+
+def test_the_end_is_at_once_where_no_try_can_be_in_time() -> None:
+    with Sending() as sending:
+        sending.upstream.stop_listening()
+        sending.record("a")
+        begun = runtime.monotonic()
+        assert sending.sender.stop(0.9) == {"undelivered": 1}
+        assert runtime.monotonic() - begun < 0.8
+
+
+def test_the_end_wakes_who_waits_for_a_flush() -> None:
+    with Sending() as sending:
+        sending.upstream.always("/bulk", Scripted(behaviour="hang"))
+        sending.record("a")
+        answers: list[bool] = []
+
+        def flush() -> None:
+            answers.append(sending.sender.flush(60.0))
+
+        task = runtime.spawn("test", flush)
+        sending.upstream.wait_for_request("/bulk")
+        assert sending.sender.stop(0.0) == {"undelivered": 1}
+        assert task.join(10.0)
+        assert answers == [False]
+
+
+def test_nothing_is_sent_after_the_end() -> None:
+    with Sending(flush_interval=0.01) as sending:
+        assert sending.sender.stop(10.0) == {}
+        sending.record("a")
+        sending.sender.flush_soon()
+        sending.sender.post_diagnostic(b"{}")
+        sending.upstream.wait_for_request("/diagnostic")
+        assert sending.delivered == []
+
+
+# --- another event loop -------------------------------------------------------------------------
+
+
+def test_what_was_under_way_is_sent_again_under_its_id_when_its_sender_is_gone() -> None:
+    with Sending(http=HttpSettings(read_timeout=0.2)) as sending:
+        sending.upstream.respond("/bulk", Scripted(behaviour="hang"))
+        sending.record("a")
+        sending.sender.flush_soon()
+        sending.upstream.wait_for_request("/bulk")
+        sending.sender.forget_parent()
+        assert sending.deliver("b")
+        assert sending.delivered == ["a", "b"]
+        assert sending.ids[0] == sending.ids[1] != sending.ids[2]
