@@ -509,3 +509,21 @@ async def test_what_fails_after_the_end_is_not_complained_of(
         asking.store.gate.set()
         await until(lambda: not asking.big._asked)
     assert messages(caplog) == []
+
+
+async def test_to_begin_twice_is_to_begin_once() -> None:
+    async with AsyncAsking() as asking:
+        asking.big.start()
+        assert await asking.big.status() == HEALTHY
+        for _ in range(3):
+            await pause()
+        assert asking.store.polls == 1
+
+
+async def test_an_answer_that_came_meanwhile_is_no_reason_to_ask_again() -> None:
+    async with AsyncAsking() as asking:
+        await asking.ask("amal")  # somebody else, between our look at the cache and our question
+        assert (await asking.big._ask("amal")).included == {"s.g1": True}
+        assert (await asking.big._ask(None)).over.is_set()
+        assert asking.store.count("amal") == 1
+        assert asking.store.polls == 1

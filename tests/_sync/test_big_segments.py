@@ -509,3 +509,21 @@ def test_what_fails_after_the_end_is_not_complained_of(
         asking.store.gate.set()
         until(lambda: not asking.big._asked)
     assert messages(caplog) == []
+
+
+def test_to_begin_twice_is_to_begin_once() -> None:
+    with Asking() as asking:
+        asking.big.start()
+        assert asking.big.status() == HEALTHY
+        for _ in range(3):
+            pause()
+        assert asking.store.polls == 1
+
+
+def test_an_answer_that_came_meanwhile_is_no_reason_to_ask_again() -> None:
+    with Asking() as asking:
+        asking.ask("amal")  # somebody else, between our look at the cache and our question
+        assert (asking.big._ask("amal")).included == {"s.g1": True}
+        assert (asking.big._ask(None)).over.is_set()
+        assert asking.store.count("amal") == 1
+        assert asking.store.polls == 1

@@ -92,6 +92,8 @@ class AsyncBigSegments:
         )
         self._asked: dict[str | None, _Question] = {}
         self._status: BigSegmentStoreStatus | None = None
+        self._is_started = False
+        self._is_first_poll = True
         self._is_silent = False
         self._suspect: str | None = None  # what it did not answer
         self._longest = self._limit = longest
@@ -99,13 +101,16 @@ class AsyncBigSegments:
         self._closed: runtime.Event | None = None
 
     def start(self) -> None:
-        """Begin to ask how old the data is; in the child of a fork, again."""
-        self._work.soon(self._poll)
+        """Begin to ask how old the data is; at most once in a process has an effect."""
+        if not self._is_started:
+            self._is_started = True
+            self._is_first_poll = self._status is None
+            self._work.soon(self._poll)
 
     def forget_parent(self) -> None:
         """In the child of a fork: what the parent asks, nobody answers here. Memory stays."""
         self._asked = {}
-        self._is_silent = False
+        self._is_started = self._is_silent = False
         self._limit = self._longest
 
     async def stop(self, timeout: float) -> bool:
@@ -134,10 +139,10 @@ class AsyncBigSegments:
             found = {key: self._cache.get(key, now) for key in keys}
         questions: list[_Question] = []
         if self._may_ask:
-            missing = [key for key, included in found.items() if included is None]
-            questions = [await self._ask(key) for key in missing]
+            wanted: list[str | None] = [key for key in found if found[key] is None]
             if self._status is None:
-                questions.append(await self._ask(None))
+                wanted.append(None)
+            questions = [await self._ask(key) for key in wanted]
         for question in questions:
             if await self._wait(question, deadline) and question.key is not None:
                 found[question.key] = question.included
@@ -175,8 +180,14 @@ class AsyncBigSegments:
     # --- asking --------------------------------------------------------------------------------
 
     async def _poll(self) -> None:
+        if self._closed is not None:
+            return
         self._work.later(self._settings.status_poll_interval, self._poll)
-        question = await self._ask(None)
+        if self._is_first_poll:  # an evaluation may have been quicker
+            self._is_first_poll = False
+            question = await self._ask(None)
+        else:
+            question = await self._ask_anew(None)
         if not question.over.is_set():
             self._work.later(self._longest, partial(self._check, question))
 
@@ -189,19 +200,44 @@ class AsyncBigSegments:
         """Ask a silent store once more what it did not answer."""
         if self._is_silent and self._closed is None:
             self._work.later(TRY_AGAIN, self._try_again)
-            await self._ask(self._suspect)
+            await self._ask_anew(self._suspect)
 
     async def _ask(self, key: str | None) -> _Question:
-        """Begin to ask, unless somebody does so already."""
+        """Begin to ask, unless somebody does so, or has just got the answer."""
         with self._guard:
-            now = runtime.monotonic()
-            question = self._asked.get(key)
-            if question is not None:
-                if now - question.began < self._limit:
-                    return question
-                # Its thread may hang for ever. The longer it goes on, the fewer of them.
-                self._limit = min(self._limit * 2, LONGEST_OF_ALL)
-            question = self._asked[key] = _Question(key, now)
+            known = self._just_answered(key)
+            question, is_new = (known, False) if known is not None else self._begin(key)
+        return await self._put(question) if is_new else question
+
+    async def _ask_anew(self, key: str | None) -> _Question:
+        """Begin to ask, unless somebody does so."""
+        with self._guard:
+            question, is_new = self._begin(key)
+        return await self._put(question) if is_new else question
+
+    def _begin(self, key: str | None) -> tuple[_Question, bool]:
+        """Return the question that is under way, or a new one; and whether it is new."""
+        now = runtime.monotonic()
+        question = self._asked.get(key)
+        if question is not None:
+            if now - question.began < self._limit:
+                return question, False
+            # Its thread may hang for ever. The longer it goes on, the fewer of them.
+            self._limit = min(self._limit * 2, LONGEST_OF_ALL)
+        question = self._asked[key] = _Question(key, now)
+        return question, True
+
+    def _just_answered(self, key: str | None) -> _Question | None:
+        now = runtime.monotonic()
+        included = None if key is None else self._cache.get(key, now)
+        if included is None and (key is not None or self._status is None):
+            return None
+        question = _Question(key, now)
+        question.included = included
+        question.over.set()
+        return question
+
+    async def _put(self, question: _Question) -> _Question:
         try:
             await self._beside(partial(self._answer, question))
         except RuntimeError as exc:  # the process has all the threads it may have, or is ending
