@@ -1,0 +1,140 @@
+"""Events of a client that nobody closed: delivered at the end of the process, and once."""
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flagkeep.testing import FakeUpstream, Scripted
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUpstream]:
+    """Where the events of programs go that are started now."""
+    with FakeUpstream() as made:
+        monkeypatch.setenv("EXIT_UPSTREAM", made.uri)
+        monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
+        yield made
+
+
+def run(way: str, code: int = 0) -> str:
+    """Let a program end in a way of `exits.processes`, and return what it said."""
+    command = [sys.executable, "-m", "tests.runtime.exits.processes", way]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def recorded(upstream: FakeUpstream) -> dict[str, int]:
+    """How often what was delivered; what was only counted must agree."""
+    tracked = Counter(event["key"] for event in upstream.events("custom"))
+    counted: Counter[str] = Counter()
+    for summary in upstream.events("summary"):
+        for key, flag in summary["features"].items():
+            counted[key.removeprefix("flag-of-")] += sum(one["count"] for one in flag["counters"])
+    assert tracked == counted
+    return dict(tracked)
+
+
+@pytest.mark.parametrize(("way", "code"), [("by_itself", 0), ("by_exit", 3), ("closed", 0)])
+def test_a_program_that_ends(upstream: FakeUpstream, way: str, code: int) -> None:
+    begun = time.monotonic()
+    assert run(way, code) == ""
+    assert time.monotonic() - begun < 5.0
+    assert recorded(upstream) == {"import": 1, "parent": 1}
+
+
+def test_a_program_that_fails(upstream: FakeUpstream) -> None:
+    assert "meant to be" in run("by_an_error", 1)
+    assert recorded(upstream) == {"import": 1, "parent": 1}
+
+
+def test_a_thread_that_outlives_the_main_one(upstream: FakeUpstream) -> None:
+    assert run("of_a_thread") == ""
+    assert recorded(upstream) == {"import": 1, "thread": 1}
+
+
+def test_the_end_is_not_held_up_by_a_server_that_hangs(upstream: FakeUpstream) -> None:
+    upstream.always("/bulk", Scripted(behaviour="hang"))
+    begun = time.monotonic()
+    said = run("by_itself")
+    assert time.monotonic() - begun < 6.0
+    assert "4 events are lost" in said  # index, two custom ones, a summary
+
+
+def test_the_end_is_not_held_up_by_a_server_that_is_away(upstream: FakeUpstream) -> None:
+    upstream.stop_listening()
+    begun = time.monotonic()
+    said = run("by_itself")
+    assert time.monotonic() - begun < 6.0
+    assert "4 events are lost" in said
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "bare_fork",
+        "fork",
+        "fork_with_its_own",
+        "forkserver",
+        "pool",
+        "executor",
+        "billiard",
+        "imported_late",
+    ],
+)
+def test_a_child_and_its_parent(upstream: FakeUpstream, way: str) -> None:
+    assert run(way) == ""
+    found = recorded(upstream)
+    assert found.pop("child") == 1
+    if way == "forkserver":  # each child of it imports the application
+        assert found.pop("import") >= 2
+        assert found == {}
+    else:
+        assert found == {"import": 1}
+
+
+def test_a_child_that_is_spawned(upstream: FakeUpstream) -> None:
+    assert run("spawn") == ""
+    assert recorded(upstream) == {"import": 2, "child": 1}
+
+
+def test_a_child_that_fails(upstream: FakeUpstream) -> None:
+    assert "meant to be" in run("fork_that_fails")
+    assert recorded(upstream) == {"import": 1, "child": 1}
+
+
+def test_a_child_of_a_child(upstream: FakeUpstream) -> None:
+    assert run("fork_of_a_fork") == ""
+    assert recorded(upstream) == {"import": 1, "child": 2}
+
+
+def test_a_child_that_does_nothing(upstream: FakeUpstream) -> None:
+    assert run("bare_fork_unused") == ""
+    assert recorded(upstream) == {"import": 1}
+
+
+def test_an_event_loop_that_closes_its_client(upstream: FakeUpstream) -> None:
+    assert run("asyncio_closed") == ""
+    assert recorded_by_asyncio(upstream) == ["coroutine"]
+
+
+def test_an_event_loop_that_leaves_its_client_is_told_how_much_is_lost(
+    upstream: FakeUpstream,
+) -> None:
+    said = run("asyncio_left")
+    assert "3 events are lost" in said
+    assert "aclose()" in said
+    assert recorded_by_asyncio(upstream) == []
+
+
+def recorded_by_asyncio(upstream: FakeUpstream) -> list[str]:
+    return [one["key"] for one in upstream.events("custom") if one["key"] != "import"]
