@@ -117,6 +117,9 @@ class AsyncAsking:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.store.failure = None
+        self.store.close_gate.set()
+        assert await self.big.stop(10)  # what hangs says nothing any more when it is let go
         self.store.let_go()
         self.work.stop()
         assert await self.work.join(10)

@@ -307,7 +307,7 @@ class BigSegments:
     def _answered(self, question: _Question) -> None:
         is_alike = (question.key is None) is (self._suspect is None)
         is_soon = runtime.monotonic() - question.began < self._too_slow
-        if self._is_silent and is_alike and is_soon:
+        if self._is_silent and is_alike and is_soon and self._closed is None:
             self._is_silent = False
             self._limit = self._longest
             log.warning("%s answers again", self.name)
@@ -347,6 +347,8 @@ class BigSegments:
 
     def _note(self, status: BigSegmentStoreStatus, error: StoreError | None = None) -> None:
         """Take note of the status, and tell of it if it is another one."""
+        if self._closed is not None:
+            return
         with self._guard:
             before, self._status = self._status, status
         if status == before:
