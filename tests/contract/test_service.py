@@ -152,8 +152,8 @@ def test_a_connected_client_fills_its_redis(
 ) -> None:
     store = {"store": {"type": "redis", "dsn": redis_url}, "cache": {"mode": "off"}}
     with driver.client(**streaming, persistentDataStore=store) as client:
-        assert client.value("text") == "b"
         upstream.wait_until(lambda: redis("EXISTS", "launchdarkly:$inited") == 1)
+        assert client.value("text") == "b"
         assert json.loads(redis("HGET", "launchdarkly:features", "text"))["variations"][1] == "b"
 
 
