@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from flagkeep import Context, Detail
-from flagkeep.hooks import EvaluationSeries, Hook, HookMetadata, TrackSeries
+from flagkeep import Context, Detail, EvaluationSeries, Hook, TrackSeries
+from flagkeep.hooks import HookMetadata
 from flagkeep.storage.big_segments import BigSegmentMetadata
 from tests.contract.colours import Outside
 from tests.contract.messages import HookSection

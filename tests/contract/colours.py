@@ -12,9 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar, Final, Protocol
 
-from flagkeep import AsyncClient, Client, stores
-from flagkeep._async.migrations import AsyncMigrator
-from flagkeep._sync.migrations import Migrator
+from flagkeep import AsyncClient, AsyncMigrator, Client, Migrator, stores
 
 
 class Outside(Protocol):

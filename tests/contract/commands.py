@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flagkeep.model.migration import Stage
+from flagkeep import Stage
 from tests.contract import contexts, messages, migrations
 from tests.contract.target import Target
 

@@ -5,8 +5,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any, Final
 
-from flagkeep.model.migration import ExecutionOrder, Stage
-from flagkeep.model.migration_result import MigrationConfig, Result
+from flagkeep import ExecutionOrder, MigrationConfig, Result, Stage
 from tests.contract import contexts, messages
 from tests.contract.callbacks import post
 from tests.contract.target import Target

@@ -6,19 +6,19 @@ from typing import Any
 
 import msgspec
 
-from flagkeep import CachePolicy, Config, StorePolicy
-from flagkeep.config import (
-    EVENTS_URI,
-    POLL_URI,
-    STREAM_URI,
+from flagkeep import (
     Application,
     BigSegmentSettings,
+    CachePolicy,
+    Config,
     EventSettings,
     HttpSettings,
     Polling,
+    StorePolicy,
     Streaming,
     Wrapper,
 )
+from flagkeep.config import EVENTS_URI, POLL_URI, STREAM_URI
 from tests.contract import messages
 from tests.contract.callbacks import CallbackBigSegments, CallbackHook
 from tests.contract.colours import Colour, Outside
