@@ -29,6 +29,11 @@ def quiet(**settings: Any) -> Config:
     return Config("sdk-key", send_events=False, **settings)
 
 
+def keyless(**settings: Any) -> Config:
+    """A configuration without a key, which therefore connects to nobody."""
+    return Config("", send_events=False, **settings)
+
+
 def until(condition: Callable[[], bool]) -> None:
     """Wait until `condition()` is true."""
     give_up = runtime.monotonic() + PATIENCE

@@ -1,17 +1,28 @@
-"""`Config`: what it takes, what it makes of it, and what this release refuses."""
+"""`Config`: what it takes, what it makes of it, and what the core is told."""
 
 import logging
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flagkeep.config import (
+    Application,
+    BigSegmentSettings,
+    EventSettings,
+    HttpSettings,
+    Polling,
+    Streaming,
+    Wrapper,
+)
+from flagkeep.config import Config as CoreConfig
 from flagkeep.errors import ConfigError, NotBuiltYet
+from flagkeep.ldclient import LDClient
+from flagkeep.ldclient._assembly import Assembly
 from flagkeep.ldclient.config import BigSegmentsConfig, Config, DataSystemConfig, HTTPConfig
 from flagkeep.ldclient.evaluation import EvaluationDetail
 from flagkeep.ldclient.feature_store import InMemoryFeatureStore
 from flagkeep.ldclient.hook import EvaluationSeriesContext, Hook, Metadata
-from flagkeep.ldclient.integrations.test_data import TestData
 from flagkeep.ldclient.interfaces import BigSegmentStore, BigSegmentStoreMetadata
 from flagkeep.ldclient.plugin import EnvironmentMetadata, Plugin, PluginMetadata
 from flagkeep.stores import AsyncMemoryStore, MemoryStore
@@ -169,6 +180,7 @@ def test_settings_cannot_be_changed() -> None:
 
 
 def test_a_copy_with_another_key_keeps_everything_else() -> None:
+    """FIX (python-api.md 3): hooks, plugins, Big Segments, application, filter and all others."""
     original = quiet(
         use_ldd=True,
         payload_filter_key="p",
@@ -178,6 +190,8 @@ def test_a_copy_with_another_key_keeps_everything_else() -> None:
         omit_anonymous_contexts=True,
         enable_event_compression=True,
         big_segments=BigSegmentsConfig(stale_after=7),
+        hooks=[SomeHook()],
+        plugins=[SomePlugin()],
         http=HTTPConfig(read_timeout=1),
         defaults={"f": 1},
         feature_store=DictStore(),
@@ -230,91 +244,158 @@ def test_stores_of_every_make_are_taken() -> None:
         assert quiet(use_ldd=True, feature_store=store).feature_store is store
 
 
-# --- what is not built yet ---------------------------------------------------------------------
+# --- what it does with every setting -----------------------------------------------------------
+
+
+def test_the_second_data_system_is_refused_by_name() -> None:
+    with pytest.raises(NotBuiltYet, match=r"^Config\(datasystem_config=…\), the second data system"):
+        Config("k", datasystem_config=DataSystemConfig(None, None))
+
+
+def core(config: Config) -> CoreConfig:
+    """What the core is told."""
+    return Assembly(config, ()).client._config
+
+
+def test_a_configuration_streams_unless_it_is_told_to_poll() -> None:
+    streaming = core(quiet(stream_uri="http://127.0.0.1:9/", initial_reconnect_delay=3)).source
+    assert streaming == Streaming(base_uri="http://127.0.0.1:9", initial_reconnect_delay=3)
+    polling = core(quiet(stream=False, base_uri="http://127.0.0.1:9", poll_interval=45)).source
+    assert polling == Polling(base_uri="http://127.0.0.1:9", interval=45)
+
+
+def test_settings_of_http_reach_the_core(tmp_path: Path) -> None:
+    certificate = tmp_path / "own.pem"
+    certificate.write_text("a certificate")
+    http = HTTPConfig(
+        connect_timeout=1,
+        read_timeout=2,
+        http_proxy="http://amal:secret@127.0.0.1:9",
+        ca_certs=str(certificate),
+        cert_file=str(certificate),
+        disable_ssl_verification=True,
+    )
+    assert core(quiet(http=http)).http == HttpSettings(
+        connect_timeout=1,
+        read_timeout=2,
+        proxy="http://amal:secret@127.0.0.1:9",
+        ca_file=str(certificate),
+        cert_file=str(certificate),
+        verify=False,
+    )
+
+
+def test_no_timeout_is_a_very_long_one() -> None:
+    http = core(quiet(http=HTTPConfig(connect_timeout=None))).http  # type: ignore[arg-type]  # the test
+    assert http.connect_timeout > 10**8
+
+
+def test_settings_of_events_reach_the_core() -> None:
+    config = Config(
+        "k",
+        events_uri="http://127.0.0.1:9",
+        events_max_pending=7,
+        flush_interval=8,
+        private_attributes=["/a/b"],
+        all_attributes_private=True,
+        context_keys_capacity=9,
+        context_keys_flush_interval=10,
+        diagnostic_opt_out=True,
+        diagnostic_recording_interval=70,
+        enable_event_compression=True,
+        omit_anonymous_contexts=True,
+        use_ldd=True,
+    )
+    told = core(config)
+    assert told.makes_events
+    assert told.events == EventSettings(
+        base_uri="http://127.0.0.1:9",
+        capacity=7,
+        flush_interval=8,
+        private_attributes=("/a/b",),
+        all_attributes_private=True,
+        context_keys_capacity=9,
+        context_keys_flush_interval=10,
+        diagnostics=False,
+        diagnostic_interval=70,
+        compress=True,
+        omit_anonymous_contexts=True,
+    )
+
+
+def test_what_cannot_be_meant_so_is_brought_into_bounds() -> None:
+    config = Config(
+        "k",
+        initial_reconnect_delay=0,
+        events_max_pending=0,
+        flush_interval=float("inf"),
+        context_keys_capacity=-1,
+        big_segments=BigSegmentsConfig(SomeBigSegments(), context_cache_time=0),
+    )
+    told = core(config)
+    assert isinstance(told.source, Streaming)
+    assert 0 < told.source.initial_reconnect_delay < 0.01
+    assert (told.events.capacity, told.events.context_keys_capacity) == (1, 1)
+    assert told.events.flush_interval > 10**8
+    assert 0 < told.big_segments.context_cache_time < 0.01
+
+
+def test_who_asks_is_told_to_the_core() -> None:
+    config = quiet(
+        application={"id": "shop", "version": "1"},
+        wrapper_name="w",
+        wrapper_version="2",
+        payload_filter_key="p",
+        big_segments=BigSegmentsConfig(None, 1, 2, 3, 4),
+        defaults={"f": 1},
+    )
+    told = core(config)
+    assert told.application == Application(id="shop", version="1")
+    assert told.wrapper == Wrapper(name="w", version="2")
+    assert told.payload_filter == "p"
+    assert told.big_segments == BigSegmentSettings(
+        context_cache_size=1, context_cache_time=2, status_poll_interval=3, stale_after=4
+    )
+    assert told.defaults == {"f": 1}
 
 
 @pytest.mark.parametrize(
-    ("settings", "named"),
+    ("settings", "problem"),
     [
-        ({"hooks": [SomeHook()]}, r"Config\(hooks=…\)"),
-        ({"plugins": [SomePlugin()]}, r"Config\(plugins=…\)"),
-        ({"datasystem_config": DataSystemConfig(None, None)}, r"Config\(datasystem_config=…\)"),
-        (
-            {"big_segments": BigSegmentsConfig(store=SomeBigSegments())},
-            r"Config\(big_segments=…\) with a store",
-        ),
-        ({"send_events": True}, r"Config\(send_events=…\) \(analytics events\)"),
-        ({"events_uri": "http://x"}, r"Config\(events_uri=…\) \(analytics events\)"),
-        ({"events_max_pending": 5}, r"Config\(events_max_pending=…\)"),
-        ({"flush_interval": 1}, r"Config\(flush_interval=…\)"),
-        ({"event_processor_class": print}, r"Config\(event_processor_class=…\)"),
-        ({"context_keys_capacity": 1}, r"Config\(context_keys_capacity=…\)"),
-        ({"context_keys_flush_interval": 1}, r"Config\(context_keys_flush_interval=…\)"),
-        ({"diagnostic_recording_interval": 70}, r"Config\(diagnostic_recording_interval=…\)"),
-        ({"enable_event_compression": True}, r"Config\(enable_event_compression=…\)"),
-        ({"base_uri": "http://x"}, r"Config\(base_uri=…\) \(the connection to LaunchDarkly\)"),
-        ({"stream_uri": "http://x"}, r"Config\(stream_uri=…\)"),
-        ({"stream": False}, r"Config\(stream=…\)"),
-        ({"initial_reconnect_delay": 2}, r"Config\(initial_reconnect_delay=…\)"),
-        ({"poll_interval": 60}, r"Config\(poll_interval=…\)"),
-        ({"feature_requester_class": print}, r"Config\(feature_requester_class=…\)"),
-        ({"payload_filter_key": "p"}, r"Config\(payload_filter_key=…\)"),
-        ({"http": HTTPConfig(connect_timeout=1)}, r"Config\(http=connect_timeout=…\)"),
+        ({"stream_uri": "127.0.0.1"}, "base_uri must be a URL that begins with http"),
+        ({"http": HTTPConfig(connect_timeout=0)}, "connect_timeout must be a number of seconds"),
+        ({"http": HTTPConfig(ca_certs="/no/such/file")}, "there is no file '/no/such/file'"),
+        ({"http": HTTPConfig(http_proxy="127.0.0.1")}, "proxy must be a URL such as"),
     ],
 )
-def test_a_setting_that_asks_for_what_is_not_built_is_refused_by_name(
-    settings: dict[str, Any], named: str
+def test_what_cannot_work_is_said_when_the_client_is_made(
+    settings: dict[str, Any], problem: str
 ) -> None:
-    with pytest.raises(NotBuiltYet, match=named + r".* is not part of this release of flagkeep"):
-        Config("k", **settings)
+    with pytest.raises(ConfigError, match=problem):
+        LDClient(quiet(**settings))
+    LDClient(quiet(offline=True, **settings)).close()  # where it has no effect, it does no harm
+    LDClient(quiet(use_ldd=True, **settings)).close()
 
 
-EVENT_SETTINGS: dict[str, Any] = {
-    "events_uri": "http://x",
-    "events_max_pending": 5,
-    "flush_interval": 1,
-    "event_processor_class": print,
-    "context_keys_capacity": 1,
-    "context_keys_flush_interval": 1,
-    "diagnostic_recording_interval": 70,
-    "enable_event_compression": True,
-}
-UPSTREAM_SETTINGS: dict[str, Any] = {
-    "base_uri": "http://x",
-    "stream_uri": "http://x",
-    "stream": False,
-    "initial_reconnect_delay": 2,
-    "poll_interval": 60,
-    "feature_requester_class": print,
-    "payload_filter_key": "p",
-    "http": HTTPConfig(connect_timeout=1, http_proxy="http://x"),
-}
-
-
-@pytest.mark.parametrize("setting", EVENT_SETTINGS)
-def test_event_settings_are_fine_where_no_events_are_sent(setting: str) -> None:
-    given = {setting: EVENT_SETTINGS[setting]}
-    Config("k", send_events=False, **given)
-    Config("k", offline=True, **given)
-
-
-@pytest.mark.parametrize("setting", UPSTREAM_SETTINGS)
 @pytest.mark.parametrize(
-    "without_upstream",
+    ("settings", "is_asked"),
     [
-        lambda: {"use_ldd": True},
-        lambda: {"offline": True},
-        lambda: {"update_processor_class": TestData.data_source()},
+        ({}, False),
+        ({"stream_uri": "http://127.0.0.1:9"}, True),
+        ({"stream": False}, False),
+        ({"stream": False, "base_uri": "http://127.0.0.1:9"}, True),
     ],
-    ids=["use_ldd", "offline", "test data"],
 )
-def test_connection_settings_are_fine_where_nothing_connects(
-    setting: str, without_upstream: Callable[[], dict[str, Any]]
+def test_without_a_key_launchdarkly_is_not_asked_but_others_are(
+    settings: dict[str, Any], is_asked: bool
 ) -> None:
-    quiet(**without_upstream(), **{setting: UPSTREAM_SETTINGS[setting]})
+    told = core(Config("", **settings))
+    assert isinstance(told.source, Streaming | Polling) is is_asked
+    assert not told.makes_events
+    assert core(Config("", events_uri="http://127.0.0.1:9", **settings)).makes_events
 
 
-def test_asking_for_less_than_is_not_there_is_fine() -> None:
+def test_asking_for_less_is_fine() -> None:
     Config(
         "k",
         diagnostic_opt_out=True,

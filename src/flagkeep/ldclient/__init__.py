@@ -6,7 +6,7 @@ knows none of them.
 """
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from flagkeep.ldclient import client as client
 from flagkeep.ldclient import config as config
@@ -16,26 +16,30 @@ from flagkeep.ldclient import integrations as integrations
 from flagkeep.ldclient import interfaces as interfaces
 from flagkeep.ldclient import migrations as migrations
 from flagkeep.ldclient._install import install as install
-from flagkeep.ldclient._later import later
 from flagkeep.ldclient._singleton import Singleton
 from flagkeep.ldclient.client import LDClient as LDClient
 from flagkeep.ldclient.config import Config as Config
 from flagkeep.ldclient.context import Context as Context
 from flagkeep.ldclient.context import ContextBuilder as ContextBuilder
 from flagkeep.ldclient.context import ContextMultiBuilder as ContextMultiBuilder
+from flagkeep.ldclient.async_client import AsyncLDClient as AsyncLDClient
+from flagkeep.ldclient.migrations import AsyncMigrationConfig as AsyncMigrationConfig
+from flagkeep.ldclient.migrations import AsyncMigrator as AsyncMigrator
+from flagkeep.ldclient.migrations import AsyncMigratorBuilder as AsyncMigratorBuilder
+from flagkeep.ldclient.migrations import AsyncMigratorFn as AsyncMigratorFn
 from flagkeep.ldclient.migrations import ExecutionOrder as ExecutionOrder
+from flagkeep.ldclient.migrations import MigrationConfig as MigrationConfig
+from flagkeep.ldclient.migrations import Migrator as Migrator
+from flagkeep.ldclient.migrations import MigratorBuilder as MigratorBuilder
+from flagkeep.ldclient.migrations import MigratorCompareFn as MigratorCompareFn
+from flagkeep.ldclient.migrations import MigratorFn as MigratorFn
 from flagkeep.ldclient.migrations import Operation as Operation
+from flagkeep.ldclient.migrations import OperationResult as OperationResult
+from flagkeep.ldclient.migrations import OpTracker as OpTracker
 from flagkeep.ldclient.migrations import Origin as Origin
 from flagkeep.ldclient.migrations import Stage as Stage
+from flagkeep.ldclient.migrations.types import Result as Result
 from flagkeep.ldclient.version import VERSION as VERSION
-
-if not TYPE_CHECKING:  # so that checkers know these names are missing
-    __getattr__ = later(
-        __name__,
-        "AsyncLDClient AsyncMigrationConfig AsyncMigrator AsyncMigratorBuilder AsyncMigratorFn"
-        " MigrationConfig Migrator MigratorBuilder MigratorCompareFn MigratorFn OpTracker"
-        " OperationResult Result",
-    )
 
 # What `from ldclient import *` gives is what the official SDK gives, without `Result`.
 __all__ = [

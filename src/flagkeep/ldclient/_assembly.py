@@ -1,42 +1,27 @@
-"""How a configuration becomes a client of the core.
-
-| feature_store | data source                   | the core gets                            |
-|---------------|-------------------------------|------------------------------------------|
-| in memory     | any, or none                  | no store; a source of what is in memory  |
-| other         | `Files`, `TestData`           | the store, and that source               |
-| other         | custom `UpdateProcessor`      | the store, a source with its own memory  |
-| other         | none (`use_ldd`, or upstream) | the store, which is only read            |
-
-"Other" is a `FeatureStore` of the application or a store of `flagkeep.stores`. A caching wrapper
-around such a store, which is what `Redis.new_feature_store` returns, lends the client the store
-behind it and its cache time: last known good, refreshing, status and forks are the core's business.
-"""
+"""The parts of an `LDClient`; how they fit together is in `_assembly_base`."""
 
 from functools import partial
-from typing import Any, Final, TypeGuard, TypeVar
+from typing import Any, TypeGuard
 
+from flagkeep._runtime import threads as runtime
 from flagkeep._sync.client import Client
 from flagkeep._sync.file_source import FileDataSource
-from flagkeep._sync.interfaces import DataSource, FeatureStore
-from flagkeep.config import CachePolicy, FileSource, SourceFactory, StorePolicy
+from flagkeep._sync.interfaces import BigSegmentStore, DataSource, FeatureStore
 from flagkeep.config import Config as CoreConfig
+from flagkeep.config import FileSource
 from flagkeep.errors import StoreError
-from flagkeep.ldclient import _policy
+from flagkeep.ldclient._assembly_base import AssemblyBase, is_plain
+from flagkeep.ldclient._big_segments import ForeignBigSegments
 from flagkeep.ldclient._bridge import CustomSource, StoreSource
+from flagkeep.ldclient._events import ForeignEvents
 from flagkeep.ldclient._foreign_store import ForeignStore
-from flagkeep.ldclient._item_cache import FOR_EVER
-from flagkeep.ldclient._settings import is_core_source
+from flagkeep.ldclient._requester import RequesterSource
 from flagkeep.ldclient._shared_store import StoreShare, share_of
 from flagkeep.ldclient._store_core import StoreCore, is_native
 from flagkeep.ldclient._update_sink import UpdateSink
-from flagkeep.ldclient.config import Config
 from flagkeep.ldclient.feature_store import InMemoryFeatureStore
 from flagkeep.ldclient.feature_store_helpers import CachingStoreWrapper
 from flagkeep.model.item import ItemRef
-
-T = TypeVar("T")
-
-_OWN_METHODS: Final = ("get", "all", "init", "upsert", "delete", "initialized")
 
 
 class _Lending(CachingStoreWrapper):
@@ -45,50 +30,54 @@ class _Lending(CachingStoreWrapper):
     _core: StoreCore
 
 
-class _CoreClient(Client):
-    """The core's client, which leaves it to this face to say what is missing."""
+class CoreClient(Client):
+    """The core's client, whose parts this face may wrap; it begins when it is told to.
+
+    Args:
+        memory: where what comes from upstream goes through; None: it does not.
+        foreign_events: takes the place of the core's events, if there is one.
+    """
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        *,
+        store: FeatureStore | None,
+        big_segment_store: BigSegmentStore | None,
+        memory: InMemoryFeatureStore | None,
+        foreign_events: ForeignEvents | None,
+    ) -> None:
+        self._memory = memory
+        self._foreign_events = foreign_events
+        self._is_held = True
+        super().__init__(config, store=store, big_segment_store=big_segment_store)
+
+    def release(self) -> None:
+        """Begin."""
+        self._is_held = False
+        if runtime.can_spawn():
+            self._start()
 
     def store_changed(self, refs: tuple[ItemRef, ...] | None) -> None:
         """Read again, on the caller's time, what somebody has written to the store."""
         self._data.store_changed(refs)
 
-    def _announce_no_upstream(self) -> None:
-        """Say nothing: `_unbuilt.announce` does, in the words of this configuration."""
+    def _start(self) -> None:
+        if not self._is_held:
+            super()._start()
+
+    def _source_maker(self) -> Any:
+        make = super()._source_maker()
+        if make is None or self._memory is None:
+            return make
+        return StoreSource(self._memory, make, is_complete=False).source
+
+    def _new_events(self, store: str | None) -> Any:
+        return self._foreign_events or super()._new_events(store)
 
 
-class Assembly:
-    """One client of the core, with what this face puts before and behind it.
-
-    Attributes:
-        client: the core's client. It has begun its work.
-        has_store: whether it has a persistent store.
-        policy: in force for that store.
-
-    Args:
-        config: the settings.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._store = _store_of(config)
-        self._memory = _memory_of(config)
-        self._source = None if config.offline else self._make_source()
-        self.has_store = self._store is not None
-        self.policy = _policy.current() or StorePolicy.from_environment()
-        self.client = _CoreClient(
-            CoreConfig(
-                sdk_key=config.sdk_key,
-                source=self._source,
-                daemon=config.use_ldd and self._source is None and self.has_store,
-                offline=config.offline,
-                defaults=config._defaults,
-                cache=self._cache(),
-                store_policy=self.policy,
-            ),
-            store=self._store,
-        )
-        if isinstance(self._store, StoreShare):
-            self._store.changed = self.client.store_changed
+class Assembly(AssemblyBase[CoreClient]):
+    """One client of the core for an `LDClient`."""
 
     @property
     def is_store_monitored(self) -> bool:
@@ -99,12 +88,13 @@ class Assembly:
         return bool(ask()) if callable(ask) else False
 
     def start(self, seconds: float) -> None:
-        """Start a custom source, and wait for data where any may come.
+        """Begin, and wait for data where any may come.
 
         Raises:
             Exception: whatever the application's `update_processor_class` raises.
         """
-        source = self._source
+        self.client.release()
+        source = self._custom
         if isinstance(source, CustomSource):
             try:
                 source.start_processor(self._config._serving(UpdateSink(self._memory, source)))
@@ -113,44 +103,22 @@ class Assembly:
                 raise
         elif isinstance(source, StoreSource):
             source.wait_until_attached()
-        if not (self._config.offline or self._config.use_ldd):
+        if self._waits:
             self._wait(max(0.0, seconds))
 
     def has_data(self) -> bool:
         """Whether evaluations use real data."""
-        if isinstance(self._source, CustomSource):
-            self._source.look()
-        return self.client.is_ready or self._is_store_initialized(self.policy.deadline)
-
-    def _make_source(self) -> FileSource | SourceFactory | None:
-        given = self._config.update_processor_class
-        is_in_memory = _is_memory(self._config.feature_store)
-        if is_core_source(given):
-            if not is_in_memory:
-                return given
-            inner = partial(_live, given)
-            return StoreSource(self._memory, inner, is_complete=self._config.use_ldd)
-        if given is not None:
-            return CustomSource(self._memory, given)
-        if is_in_memory:
-            return StoreSource(self._memory, None, is_complete=self._config.use_ldd)
-        return None
-
-    def _cache(self) -> CachePolicy:
-        """Ask at every evaluation what has a cache of its own."""
-        if isinstance(self._store, ForeignStore):
-            return CachePolicy.off()
-        store = self._config.feature_store
-        return _cache_of(store) if _lends_its_store(store) else CachePolicy()
+        if isinstance(self._custom, CustomSource):
+            self._custom.look()
+        is_ready = self.client.is_ready and not self._only_reads
+        return is_ready or self._is_store_initialized(self.policy.deadline)
 
     def _wait(self, seconds: float) -> None:
-        source = self._source
+        source = self._custom
         if isinstance(source, CustomSource):
             source.ready.wait(seconds)
             source.look()
-        elif self._config.update_processor_class is not None or (
-            seconds > 0 and self._is_store_initialized(seconds)
-        ):
+        elif self.has_source or (seconds > 0 and self._is_store_initialized(seconds)):
             self.client.wait_until_ready(seconds)
 
     def _is_store_initialized(self, timeout: float) -> bool:
@@ -158,48 +126,59 @@ class Assembly:
         if self._store is None or status is None or not status.available:
             return False
         try:
-            return self._store.is_initialized(timeout=timeout)
+            return bool(self._store.is_initialized(timeout=timeout))
         except StoreError:
             return False
 
+    # --- what this colour has ------------------------------------------------------------------
 
-def _store_of(config: Config) -> FeatureStore | None:
-    store = config.feature_store
-    if config.offline or _is_memory(store):
-        return None
-    if is_native(store):
-        return share_of(store)
-    return store._core.share() if _lends_its_store(store) else ForeignStore(store)
+    def _is_memory(self, store: Any) -> bool:
+        return is_plain(store, InMemoryFeatureStore)
 
+    def _new_memory(self) -> InMemoryFeatureStore:
+        return InMemoryFeatureStore()
 
-def _memory_of(config: Config) -> InMemoryFeatureStore:
-    store = config.feature_store
-    return store if _is_memory(store) else InMemoryFeatureStore()
+    def _store_of(self, store: Any) -> FeatureStore:
+        if is_native(store):
+            return share_of(store)
+        return store._core.share() if _lends_its_store(store) else ForeignStore(store)
 
+    def _is_foreign(self) -> bool:
+        return isinstance(self._store, ForeignStore)
 
-def _is_memory(store: object) -> TypeGuard[InMemoryFeatureStore]:
-    """Whether it is the store in memory, and not a subclass that does something else."""
-    return _is_plain(store, InMemoryFeatureStore)
+    def _lent_cache(self, store: Any) -> float | None:
+        return store._cache.seconds if _lends_its_store(store) else None
+
+    def _source_of_memory(self, inner: Any) -> StoreSource:
+        make = None if inner is None else partial(_live, inner)
+        return StoreSource(self._memory, make, is_complete=self._config.use_ldd)
+
+    def _source_of_processor(self, make: Any) -> CustomSource:
+        return CustomSource(self._memory, make)
+
+    def _requester_source(self) -> RequesterSource:
+        return RequesterSource(self._config)
+
+    def _new_client(self, settings: CoreConfig, memory: Any) -> CoreClient:
+        big_segments = self._config.big_segments.store if self.has_big_segments else None
+        processor = self._new_event_processor()
+        client = CoreClient(
+            settings,
+            store=self._store,
+            big_segment_store=None if big_segments is None else ForeignBigSegments(big_segments),
+            memory=memory,
+            foreign_events=ForeignEvents(processor, runtime.draw) if processor else None,
+        )
+        if isinstance(self._store, StoreShare):
+            self._store.changed = client.store_changed
+        return client
 
 
 def _lends_its_store(store: object) -> TypeGuard[_Lending]:
     """Whether it is a caching wrapper around a store of the core that does nothing else."""
-    return _is_plain(store, CachingStoreWrapper) and isinstance(store._core, StoreCore)
+    return is_plain(store, CachingStoreWrapper) and isinstance(store._core, StoreCore)
 
 
-def _is_plain(store: object, kind: type[T]) -> TypeGuard[T]:
-    return isinstance(store, kind) and all(
-        getattr(type(store), name) is getattr(kind, name) for name in _OWN_METHODS
-    )
-
-
-def _cache_of(store: CachingStoreWrapper) -> CachePolicy:
-    seconds = store._cache.seconds
-    if seconds <= 0:
-        return CachePolicy.off()
-    return CachePolicy.forever() if seconds >= FOR_EVER else CachePolicy(seconds)
-
-
-def _live(source: FileSource | SourceFactory) -> DataSource:
+def _live(source: Any) -> DataSource:
     made: Any = FileDataSource(source) if isinstance(source, FileSource) else source.source()
     return made  # type: ignore[no-any-return]  # what a factory makes is a source

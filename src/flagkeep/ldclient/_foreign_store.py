@@ -22,9 +22,9 @@ from flagkeep.storage.ordering import write_order
 
 log = logging.getLogger("ldclient.util")
 
-_KINDS: Final[Mapping[Kind, VersionedDataKind]] = {Kind.FLAG: FEATURES, Kind.SEGMENT: SEGMENTS}
-_UNUSABLE: Final = SerializedItem(0, deleted=False, data=b"null")
-_UNCOUNTED: Final = WriterRecord(writer="")
+KINDS: Final[Mapping[Kind, VersionedDataKind]] = {Kind.FLAG: FEATURES, Kind.SEGMENT: SEGMENTS}
+UNUSABLE: Final = SerializedItem(0, deleted=False, data=b"null")
+UNCOUNTED: Final = WriterRecord(writer="")
 
 
 class ForeignStore:
@@ -75,7 +75,7 @@ class ForeignStore:
         """Replace everything: segments first, prerequisites before what needs them."""
         data: dict[VersionedDataKind, dict[str, Any]] = {SEGMENTS: {}, FEATURES: {}}
         for ref, item in write_order(changes):
-            data[_KINDS[ref.kind]][ref.key] = dict(opened(item))
+            data[KINDS[ref.kind]][ref.key] = dict(opened(item))
         with self._errors("init"):
             self._store.init(data)
 
@@ -88,9 +88,9 @@ class ForeignStore:
                 if existing is not None and not is_newer(existing, item):
                     refused[ref] = existing
                 elif item.deleted:
-                    self._store.delete(_KINDS[ref.kind], ref.key, item.version)
+                    self._store.delete(KINDS[ref.kind], ref.key, item.version)
                 else:
-                    self._store.upsert(_KINDS[ref.kind], dict(opened(item)))
+                    self._store.upsert(KINDS[ref.kind], dict(opened(item)))
         return refused
 
     def poll_changes(self) -> StoreChanges | None:
@@ -102,21 +102,21 @@ class ForeignStore:
 
         The store hides what was deleted: a kind without items is no sign that data was lost.
         """
-        return _UNCOUNTED
+        return UNCOUNTED
 
     def close(self) -> None:
         """Do nothing: other clients, of now or later, may use the same store."""
 
     def _get(self, ref: ItemRef) -> SerializedItem | None:
         try:
-            item = self._store.get(_KINDS[ref.kind], ref.key, _as_it_is)
+            item = self._store.get(KINDS[ref.kind], ref.key, _as_it_is)
         except InvalidItem:  # of a caching wrapper: one item is bad, and the store is well
-            return _UNUSABLE
-        return None if item is None else _unchecked(ref, item)
+            return UNUSABLE
+        return None if item is None else unchecked(ref, item)
 
     def _all(self, kind: Kind) -> dict[str, SerializedItem]:
-        items = self._store.all(_KINDS[kind], _as_it_is) or {}
-        return {key: _unchecked(ItemRef(kind, key), item) for key, item in items.items()}
+        items = self._store.all(KINDS[kind], _as_it_is) or {}
+        return {key: unchecked(ItemRef(kind, key), item) for key, item in items.items()}
 
     @contextmanager
     def _errors(self, operation: str, again: Callable[[], object] | None = None) -> Iterator[None]:
@@ -139,12 +139,12 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _unchecked(ref: ItemRef, item: Any) -> SerializedItem:
+def unchecked(ref: ItemRef, item: Any) -> SerializedItem:
     """Return an item as text. What is no item is passed on too: the core names it and goes on."""
     try:
         text = encode_json(as_dict(item))
     except (InvalidItem, TypeError, ValueError, RecursionError):
-        return _UNUSABLE
+        return UNUSABLE
     try:
         version, deleted = decode_head(ref.kind, ref.key, text)
     except InvalidItem:

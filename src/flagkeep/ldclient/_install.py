@@ -18,6 +18,11 @@ from flagkeep.ldclient import _policy
 
 OURS: Final = "flagkeep.ldclient"
 OFFICIAL: Final = "ldclient"
+# Modules of the core whose classes are official ones just as they are.
+_ADOPTED: Final = {
+    "ldclient.migrations.types": ("flagkeep.model.migration", "flagkeep.model.migration_result")
+}
+_NEEDS_ASYNCIO: Final = f"{OURS}._aio"  # loaded by who uses it
 _PRIVATE: Final = tuple(f"{name}.impl" for name in (OFFICIAL, OURS))
 
 
@@ -42,7 +47,8 @@ def install(*, store_policy: StorePolicy | None = None) -> None:
         _policy.install(store_policy)
     package = importlib.import_module(OURS)
     submodules = pkgutil.walk_packages(package.__path__, f"{OURS}.")
-    for name in (OURS, *(found.name for found in submodules)):
+    names = [found.name for found in submodules if not found.name.startswith(_NEEDS_ASYNCIO)]
+    for name in (OURS, *names):
         module = importlib.import_module(name)
         official = OFFICIAL + name.removeprefix(OURS)
         sys.modules[official] = module
@@ -61,8 +67,9 @@ def _refuse_second_sdk() -> None:
 
 
 def _call_yourselves(module: ModuleType, name: str) -> None:
+    homes = (module.__name__, *_ADOPTED.get(name, ()))
     for thing in vars(module).values():
-        if isinstance(thing, type | FunctionType) and thing.__module__ == module.__name__:
+        if isinstance(thing, type | FunctionType) and thing.__module__ in homes:
             thing.__module__ = name
 
 

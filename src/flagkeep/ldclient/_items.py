@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from flagkeep.errors import InvalidItem
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, parse_json, to_item
-from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone as core_tombstone
 
 NAMESPACES: Final[Mapping[str, Kind]] = {"features": Kind.FLAG, "segments": Kind.SEGMENT}
@@ -106,6 +106,26 @@ def full_set(all_data: Mapping[Any, Mapping[str, Any]]) -> ChangeSet:
         own = core_kind(kind)
         items[own] = {key: serialized(ItemRef(own, key), item) for key, item in given.items()}
     return ChangeSet(full=True, flags=items[Kind.FLAG], segments=items[Kind.SEGMENT])
+
+
+def isolated_set(all_data: Mapping[Any, Mapping[str, Any]]) -> ChangeSet:
+    """Return the same as `full_set`, with the items that cannot be used in `bad`.
+
+    Raises:
+        ValueError: there is a kind that does not exist.
+    """
+    bad: list[BadItem] = []
+    items: dict[Kind, dict[str, SerializedItem]] = {kind: {} for kind in Kind}
+    for kind, given in all_data.items():
+        own = core_kind(kind)
+        for key, item in given.items():
+            try:
+                items[own][key] = serialized(ItemRef(own, key), item)
+            except InvalidItem as exc:
+                bad.append(BadItem(own, key, exc.path, exc.problem))
+    return ChangeSet(
+        full=True, flags=items[Kind.FLAG], segments=items[Kind.SEGMENT], bad=tuple(bad)
+    )
 
 
 def partial_set(ref: ItemRef, item: SerializedItem) -> ChangeSet:

@@ -1,20 +1,20 @@
-"""Checks of the settings of `Config`: each returns what the configuration will hold.
+"""Checks of the settings of a configuration: each returns what the configuration will hold.
 
 What the official SDK takes and can use is taken; what it takes and dies of later is refused here
 with a message that says what to write instead.
 """
 
+import inspect
 import logging
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeGuard
 
+import msgspec
+
 from flagkeep.config import FileSource, SourceFactory
 from flagkeep.errors import ConfigError
-from flagkeep.ldclient.hook import Hook
-from flagkeep.ldclient.interfaces import AsyncFeatureStore
-from flagkeep.ldclient.plugin import Plugin
 
 log = logging.getLogger("ldclient.util")
 
@@ -32,15 +32,43 @@ _KEY_LENGTH: Final = 8192
 _TAG_LENGTH: Final = 64
 _STORE_METHODS: Final = ("get", "all", "init", "upsert", "delete", "initialized")
 _CORE_STORE_METHODS: Final = ("get_many", "get_all", "replace", "upsert", "close")
+_ASYNC_CORE_STORE_METHODS: Final = ("get_many", "get_all", "replace", "upsert", "aclose")
 
 
-def checked(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a `Config` holds, made of the arguments it was given.
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The classes of what a configuration is made of: one set for each colour.
+
+    Attributes:
+        is_async: whether the client is one for asyncio.
+        store: makes the store where none is given.
+        big_segments: makes the settings of Big Segments where none are given.
+        http: makes the settings of HTTP where none are given.
+        hooks: what is a hook; others are dropped.
+        plugins: what is a plugin; others are dropped.
+    """
+
+    is_async: bool
+    store: Callable[[], Any]
+    big_segments: Callable[[], Any]
+    http: Callable[[], Any]
+    hooks: tuple[type, ...]
+    plugins: tuple[type, ...]
+
+
+def checked(given: Mapping[str, Any], parts: Parts) -> dict[str, Any]:
+    """Return what a configuration holds, made of the arguments it was given.
 
     Raises:
         ConfigError: one of them cannot work.
     """
     settings = {name: _CHECKS[name](name, value) for name, value in given.items()}
+    for name in ("http", "big_segments"):
+        if settings[name] is None:
+            settings[name] = getattr(parts, name)()
+    settings["feature_store"] = _store(given["feature_store"], parts)
+    for name in ("hooks", "plugins"):
+        kinds = getattr(parts, name)
+        settings[name] = [one for one in settings[name] if isinstance(one, kinds)]
     settings["events_base_uri"] = settings.pop("events_uri")
     settings["stream_base_uri"] = settings.pop("stream_uri")
     settings["poll_interval"] = max(settings["poll_interval"], 30)
@@ -112,14 +140,31 @@ def _source(name: str, value: Any) -> Any:
     return value if is_core_source(value) else _callable(name, value)
 
 
-def _store(name: str, value: Any) -> Any:
-    is_store = _has(value, _STORE_METHODS) or _has(value, _CORE_STORE_METHODS)
-    if value is None or (is_store and not isinstance(value, AsyncFeatureStore)):
+def _store(value: Any, parts: Parts) -> Any:
+    if value is None:
+        return parts.store()
+    native = _ASYNC_CORE_STORE_METHODS if parts.is_async else _CORE_STORE_METHODS
+    is_store = _has(value, _STORE_METHODS) or _has(value, native)
+    if is_store and _is_of_colour(value, parts):
         return value
+    kind, which = (
+        ("an AsyncFeatureStore", "an Async one")
+        if parts.is_async
+        else ("a FeatureStore", "not an Async one")
+    )
     raise ConfigError(
-        f"{name} must be a FeatureStore or a store of flagkeep.stores that is not an Async one,"
+        f"feature_store must be {kind} or a store of flagkeep.stores that is {which},"
         f" not {_shown(value)}"
     )
+
+
+def _is_of_colour(value: Any, parts: Parts) -> bool:
+    """Whether a store's methods are awaited if they should be, as far as one can tell."""
+    made = type(value)
+    if hasattr(made, "__getattr__"):
+        return True
+    read = getattr(made, "get_many", None) or getattr(made, "get", None)
+    return inspect.iscoroutinefunction(read) is parts.is_async
 
 
 def _names(name: str, value: Any) -> list[str]:
@@ -129,12 +174,8 @@ def _names(name: str, value: Any) -> list[str]:
     return [one for one in _iterated(name, value) if isinstance(one, str)]
 
 
-def _hooks(name: str, value: Any) -> list[Hook]:
-    return [one for one in _iterated(name, value) if isinstance(one, Hook)]
-
-
-def _plugins(name: str, value: Any) -> list[Plugin]:
-    return [one for one in _iterated(name, value) if isinstance(one, Plugin)]
+def _list(name: str, value: Any) -> list[Any]:
+    return list(_iterated(name, value))
 
 
 def _iterated(name: str, value: Any) -> Iterable[Any]:
@@ -191,7 +232,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "update_processor_class": _source,
     "poll_interval": _number,
     "use_ldd": _flag,
-    "feature_store": _store,
+    "feature_store": _anything,
     "feature_requester_class": _callable,
     "event_processor_class": _callable,
     "private_attributes": _names,
@@ -206,8 +247,8 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "http": _anything,
     "big_segments": _anything,
     "application": _application,
-    "hooks": _hooks,
-    "plugins": _plugins,
+    "hooks": _list,
+    "plugins": _list,
     "enable_event_compression": _flag,
     "omit_anonymous_contexts": _flag,
     "payload_filter_key": _anything,

@@ -139,6 +139,10 @@ class StoreCore(_Core[NativeStore], FeatureStoreCore):
 class AsyncStoreCore(_Core[AsyncNativeStore], AsyncFeatureStoreCore):
     """The calls to an asyncio store."""
 
+    def lent(self) -> AsyncNativeStore:
+        """Return what one client works with; where it can be made again, it has its own."""
+        return self.store if self.again is None else self.again()
+
     async def get_internal(self, kind: VersionedDataKind, key: str) -> dict[str, Any] | None:
         """Return an item or its tombstone, None if it is not there or is no JSON object."""
         ref = _ref(kind, key)

@@ -49,7 +49,7 @@ class UpdateSink(DataSourceUpdateSink):
         self, new_state: DataSourceState, new_error: DataSourceErrorInfo | None
     ) -> None:
         """Take how the source is doing."""
-        error = None if new_error is None else _as_core(new_error)
+        error = None if new_error is None else as_core(new_error)
         self._source.report(SourceState(new_state.value), error)
 
     def _refuse(self, exc: ValueError) -> None:
@@ -69,7 +69,8 @@ def as_error_info(error: SourceError) -> DataSourceErrorInfo:
     return DataSourceErrorInfo(kind, error.status_code or 0, error.time, error.message)
 
 
-def _as_core(error: DataSourceErrorInfo) -> SourceError:
+def as_core(error: DataSourceErrorInfo) -> SourceError:
+    """Return a failure as the core knows it."""
     return SourceError(
         SourceErrorKind(error.kind.value),
         error.message or "",

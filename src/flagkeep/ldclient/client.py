@@ -4,32 +4,34 @@ How a configuration becomes a client of the core (what reads and writes what) is
 business. This module is the list of methods.
 """
 
-import hashlib
-import hmac
 import logging
-import time
-import warnings
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, Never, Self
+from typing import Any, Final, Self
 
 from flagkeep._runtime import fork
-from flagkeep.errors import ConfigError, NotBuiltYet
-from flagkeep.ldclient import _unbuilt
+from flagkeep.errors import ConfigError
+from flagkeep.ldclient._accepted import accepted
 from flagkeep.ldclient._assembly import Assembly
-from flagkeep.ldclient._statuses import FlagChanges, NoBigSegments, SourceStatuses, StoreStatuses
+from flagkeep.ldclient._assembly_base import missing_key
+from flagkeep.ldclient._hooks import Plugins, official_hooks
+from flagkeep.ldclient._statuses import (
+    BigSegmentStatuses,
+    FlagChanges,
+    StoreStatuses,
+    source_statuses,
+)
 from flagkeep.ldclient.config import Config
 from flagkeep.ldclient.context import Context
 from flagkeep.ldclient.evaluation import EvaluationDetail, FeatureFlagsState
 from flagkeep.ldclient.hook import Hook
 from flagkeep.ldclient.interfaces import (
     BigSegmentStoreStatusProvider,
-    DataSourceState,
-    DataSourceStatus,
     DataSourceStatusProvider,
     DataStoreStatusProvider,
     FlagTracker,
 )
+from flagkeep.ldclient.migrations.tracker import OpTracker
+from flagkeep.ldclient.migrations.types import Stage
 from flagkeep.model import context as core
 
 __all__ = ["Config", "LDClient"]
@@ -37,6 +39,7 @@ __all__ = ["Config", "LDClient"]
 log = logging.getLogger("ldclient.util")
 
 LONG_WAIT: Final = 60
+SDK_NAME: Final = "python-server-sdk"
 _CONTEXTS: Final = (Context, core.Context)  # looked up in this order, at every evaluation
 
 
@@ -56,7 +59,9 @@ class LDClient:
             given = type(config).__name__
             raise ConfigError(f"LDClient takes a Config, such as Config('sdk-key'), not {given}")
         self._config = config
-        _unbuilt.announce(config)
+        problem = missing_key(config)
+        if problem is not None:
+            log.warning("%s", problem)
         self._assemble(start_wait)
 
     def _assemble(self, start_wait: float) -> None:
@@ -65,25 +70,25 @@ class LDClient:
         if start_wait > LONG_WAIT:
             log.warning("start_wait is %s seconds: the program may wait that long", start_wait)
         config = self._config
-        self._assembly = Assembly(config)
+        plugins = Plugins(config, SDK_NAME)
+        hooks = (*official_hooks(config.hooks, (Hook,)), *plugins.hooks((Hook,)))
+        self._assembly = Assembly(config, hooks)
         client = self._assembly.client
         self._variation = client.variation  # bound once: every evaluation goes through it
         self._detail = client.variation_detail
-        is_complete = config.offline or config.use_ldd
-        state = DataSourceState.VALID if is_complete else DataSourceState.INITIALIZING
-        self._source_statuses = SourceStatuses(
-            client,
-            has_source=config.update_processor_class is not None,
-            otherwise=DataSourceStatus(state, time.time(), None),
-        )
+        self._source_statuses = source_statuses(config, client, is_fed=self._assembly.has_source)
         self._store_statuses = StoreStatuses(
             client,
             has_store=self._assembly.has_store,
             is_monitored=self._assembly.is_store_monitored,
         )
-        self._flag_changes = FlagChanges(client, _accepted)
+        self._big_segment_statuses = BigSegmentStatuses(
+            client, has_store=self._assembly.has_big_segments
+        )
+        self._flag_changes = FlagChanges(client, accepted)
+        plugins.register(self)
         self._assembly.start(start_wait)
-        if config.update_processor_class is not None and not self.is_initialized():
+        if self._assembly.has_source and start_wait > 0 and not self.is_initialized():
             log.warning("no flag data within %s s; the client goes on trying", start_wait)
 
     # --- life ----------------------------------------------------------------------------------
@@ -140,13 +145,13 @@ class LDClient:
                 flag that is off and says nothing else, or any failure.
         """
         if type(context) not in _CONTEXTS:
-            context = _accepted(context)
+            context = accepted(context)
         return self._variation(key, context, default)
 
     def variation_detail(self, key: str, context: core.Context, default: Any) -> EvaluationDetail:
         """Return the value of a flag with its index and the reason."""
         if type(context) not in _CONTEXTS:
-            context = _accepted(context)
+            context = accepted(context)
         detail = self._detail(key, context, default)
         return EvaluationDetail(detail.value, detail.index, detail.reason.to_dict())
 
@@ -160,7 +165,7 @@ class LDClient:
                 nobody needs who sends no events. Others are ignored.
         """
         if type(context) not in _CONTEXTS:
-            context = _accepted(context)
+            context = accepted(context)
         state = self._assembly.client.all_flags(
             context,
             client_side_only=bool(kwargs.get("client_side_only", False)),
@@ -171,18 +176,64 @@ class LDClient:
         )
         return FeatureFlagsState._of(state)
 
+    def migration_variation(
+        self, key: str, context: core.Context, default_stage: Stage
+    ) -> tuple[Stage, OpTracker]:
+        """Return how far a migration has come, and what measures it.
+
+        Args:
+            key: of a migration flag.
+            context: what it is evaluated for.
+            default_stage: where the flag has no value, or one that is no stage. What is no stage
+                itself counts as `Stage.OFF`.
+        """
+        if type(context) not in _CONTEXTS:
+            context = accepted(context)
+        stage, tracker = self._assembly.client.migration(key, context, default_stage)
+        return stage, OpTracker._of(tracker)
+
     def secure_mode_hash(self, context: core.Context) -> str:
         """Return the hash that shows a client-side SDK's server that this context is allowed.
 
         An invalid context gives `""`.
         """
-        if type(context) not in _CONTEXTS:
-            context = _accepted(context)
-        if not isinstance(context, core.Context) or not context.valid:
-            log.warning("secure_mode_hash was asked for an invalid context: %s", _why(context))
-            return ""
-        name = context.fully_qualified_key.encode("utf-8", "surrogatepass")
-        return hmac.new(self._config.sdk_key.encode(), name, hashlib.sha256).hexdigest()
+        return self._assembly.client.secure_mode_hash(accepted(context))
+
+    def add_hook(self, hook: Hook) -> None:
+        """Run a hook before and after evaluations from now on; anything else is ignored."""
+        for one in official_hooks((hook,), (Hook,)):
+            self._assembly.client.add_hook(one)
+
+    # --- events --------------------------------------------------------------------------------
+
+    def track(
+        self,
+        event_name: str,
+        context: core.Context,
+        data: Any = None,
+        metric_value: float | None = None,
+    ) -> None:
+        """Record an event of the application, such as a purchase.
+
+        Args:
+            event_name: what happened.
+            context: who did it; an invalid one gives a warning and no event.
+            data: any JSON.
+            metric_value: a number for metrics that need one.
+        """
+        self._assembly.client.track(event_name, accepted(context), data, metric_value)
+
+    def identify(self, context: core.Context) -> None:
+        """Record who a context is; an invalid one gives a warning and no event."""
+        self._assembly.client.identify(accepted(context))
+
+    def track_migration_op(self, tracker: OpTracker) -> None:
+        """Record what was measured by the tracker that `migration_variation` returned."""
+        self._assembly.client.track_migration(tracker._core)
+
+    def flush(self) -> None:
+        """Deliver waiting events soon; returns at once."""
+        self._assembly.client.flush_soon()
 
     # --- status and listeners ------------------------------------------------------------------
 
@@ -203,52 +254,5 @@ class LDClient:
 
     @property
     def big_segment_store_status_provider(self) -> BigSegmentStoreStatusProvider:
-        """Tells how the Big Segment store is doing: in this release there never is one."""
-        return NoBigSegments()
-
-    # --- not part of this release --------------------------------------------------------------
-
-    def track(
-        self, event_name: str, context: core.Context, data: Any = None, metric_value: Any = None
-    ) -> None:
-        """Send an event of the application. Without `send_events` it does nothing."""
-        del event_name, context, data, metric_value
-        _unbuilt.method_needs_events(self._config, "LDClient.track")
-
-    def track_migration_op(self, tracker: Any) -> None:
-        """Send what a migration has measured. Without `send_events` it does nothing."""
-        del tracker
-        _unbuilt.method_needs_events(self._config, "LDClient.track_migration_op")
-
-    def identify(self, context: core.Context) -> None:
-        """Send what is known of a context. Without `send_events` it does nothing."""
-        del context
-        _unbuilt.method_needs_events(self._config, "LDClient.identify")
-
-    def flush(self) -> None:
-        """Deliver waiting events soon. Without `send_events` it does nothing."""
-        _unbuilt.method_needs_events(self._config, "LDClient.flush")
-
-    def migration_variation(self, key: str, context: core.Context, default_stage: Any) -> Never:
-        """Return the stage of a migration and what measures it."""
-        del key, context, default_stage
-        raise NotBuiltYet("LDClient.migration_variation")
-
-    def add_hook(self, hook: Hook) -> None:
-        """Run a hook before and after evaluations from now on; anything else is ignored."""
-        if isinstance(hook, Hook):
-            raise NotBuiltYet("LDClient.add_hook")
-
-
-def _accepted(context: Any) -> Any:
-    """Return a context; legacy users, which are dicts, become one."""
-    if isinstance(context, core.Context) or not isinstance(context, Mapping):
-        return context
-    message = "a dict as context is deprecated: use Context.from_dict or Context.builder"
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
-    return Context.from_dict(context) if "kind" in context else Context.from_user(context)
-
-
-def _why(context: Any) -> str:
-    error = context.error if isinstance(context, core.Context) else None
-    return error or f"{type(context).__name__} is not a Context"
+        """Tells how the Big Segment store is doing; without one, that it is not available."""
+        return self._big_segment_statuses

@@ -147,12 +147,13 @@ class InMemoryFeatureStore(FeatureStore, DiagnosticDescription):
         self._lock = RLock()
         self._watchers = ()
 
-    def _apply(self, changes: ChangeSet) -> None:
-        """Take a change from wherever it comes, and pass it on."""
+    def _apply(self, changes: ChangeSet) -> bool:
+        """Take a change from wherever it comes, and pass it on; returns whether it made any."""
         fork.settle()
         with self._lock:
-            change = replaced if changes.full else updated
-            self._data = change(self._data, changes).data
+            change = (replaced if changes.full else updated)(self._data, changes)
+            self._data = change.data
             self._initialized = self._initialized or changes.full
             for watcher in self._watchers:
                 watcher(changes)
+        return bool(change.refs)

@@ -1,19 +1,13 @@
-"""Hooks: code of the application that runs before and after each evaluation.
-
-The classes are here so that a hook can be written; this release does not call hooks yet and
-refuses a configuration with one.
-"""
+"""Hooks: code of the application that runs before and after each evaluation."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flagkeep.ldclient._later import later
 from flagkeep.ldclient.context import Context
 from flagkeep.ldclient.evaluation import EvaluationDetail
 
-if not TYPE_CHECKING:  # so that checkers know these names are missing
-    __getattr__ = later(__name__, "AsyncHook")
+__all__ = ["AsyncHook", "EvaluationSeriesContext", "Hook", "Metadata", "TrackSeriesContext"]
 
 
 @dataclass
@@ -36,6 +30,25 @@ class EvaluationSeriesContext:
 
 
 @dataclass
+class TrackSeriesContext:
+    """What one call of `track` is about; the official SDK for Python has none yet.
+
+    Attributes:
+        key: of the event.
+        context: it is about.
+        data: given by the caller.
+        metric_value: given by the caller.
+        environment_id: None until the upstream has told it.
+    """
+
+    key: str
+    context: Context
+    data: Any = None
+    metric_value: float | None = None
+    environment_id: str | None = None
+
+
+@dataclass
 class Metadata:
     """Says which hook it is.
 
@@ -47,7 +60,11 @@ class Metadata:
 
 
 class Hook(ABC):
-    """Base class of hooks. A hook that raises is logged and otherwise ignored."""
+    """Base class of hooks. A hook that raises is logged and otherwise ignored.
+
+    A hook may also have `after_track(series_context)`, which is called after each `track` with a
+    `TrackSeriesContext`. `AsyncLDClient` takes these hooks too; they must not block there.
+    """
 
     @property
     @abstractmethod
@@ -68,3 +85,29 @@ class Hook(ABC):
         detail: EvaluationDetail,
     ) -> dict[Any, Any]:
         """Run after an evaluation, with what `before_evaluation` returned."""
+
+
+class AsyncHook(ABC):
+    """Base class of hooks for `AsyncLDClient` whose stages are awaited."""
+
+    @property
+    @abstractmethod
+    def metadata(self) -> Metadata:
+        """Says which hook it is."""
+
+    async def before_evaluation(
+        self,
+        series_context: EvaluationSeriesContext,  # noqa: ARG002  for those who override it
+        data: dict[Any, Any],
+    ) -> dict[Any, Any]:
+        """Run before an evaluation and return data for `after_evaluation`."""
+        return data
+
+    async def after_evaluation(
+        self,
+        series_context: EvaluationSeriesContext,  # noqa: ARG002  for those who override it
+        data: dict[Any, Any],
+        detail: EvaluationDetail,  # noqa: ARG002
+    ) -> dict[Any, Any]:
+        """Run after an evaluation, with what `before_evaluation` returned."""
+        return data

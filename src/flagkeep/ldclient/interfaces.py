@@ -16,10 +16,8 @@ from flagkeep.ldclient.versioned_data_kind import VersionedDataKind
 if not TYPE_CHECKING:  # so that checkers know these names are missing
     __getattr__ = later(
         __name__,
-        "AsyncBigSegmentStore AsyncBigSegmentStoreStatusProvider AsyncDataSourceUpdateSink"
-        " AsyncEventProcessor AsyncFeatureRequester"
-        " AsyncFlagTracker AsyncInitializer AsyncReadOnlyStore AsyncSynchronizer"
-        " AsyncUpdateProcessor Basis BasisResult Change ChangeSet ChangeSetBuilder ChangeType"
+        "AsyncInitializer AsyncSynchronizer"
+        " Basis BasisResult Change ChangeSet ChangeSetBuilder ChangeType"
         " EventName Initializer IntentCode ObjectKind Payload Selector SelectorStore ServerIntent"
         " Synchronizer Update",
     )
@@ -198,6 +196,21 @@ class ReadOnlyStore(Protocol):
         ...
 
 
+@runtime_checkable
+class AsyncReadOnlyStore(Protocol):
+    """The part of a feature store for asyncio that reads."""
+
+    @abstractmethod
+    async def get(self, kind: VersionedDataKind, key: str) -> Any:
+        """Return an item, None if it is not there or was deleted."""
+        ...
+
+    @abstractmethod
+    async def all(self, kind: VersionedDataKind) -> dict[str, Any]:
+        """Return all items by key, without the deleted ones."""
+        ...
+
+
 class DataStoreStatus:
     """How a feature store is doing.
 
@@ -286,6 +299,20 @@ class UpdateProcessor(BackgroundOperation, ABC):
         """Whether it has ever delivered a full set."""
 
 
+class AsyncUpdateProcessor(ABC):  # noqa: B024  the official class has no abstract methods either
+    """A source of data for asyncio: as `UpdateProcessor`; `start` is plain, `stop` is awaited."""
+
+    def start(self) -> None:  # noqa: B027  optional
+        """Begin, without waiting for anything."""
+
+    async def stop(self) -> None:  # noqa: B027  optional
+        """End."""
+
+    def initialized(self) -> bool:
+        """Whether it has ever delivered a full set."""
+        return False
+
+
 class EventProcessor(ABC):
     """Takes analytics events."""
 
@@ -302,6 +329,26 @@ class EventProcessor(ABC):
         """Deliver what is waiting, and end."""
 
 
+class AsyncEventProcessor(ABC):
+    """Takes analytics events of an asyncio client."""
+
+    @abstractmethod
+    def send_event(self, event: Any) -> None:
+        """Take an event, without waiting."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Deliver soon what is waiting."""
+
+    @abstractmethod
+    async def flush_and_wait(self, timeout: float) -> bool:  # noqa: ASYNC109  the official name
+        """Deliver what is waiting; return whether that was done within `timeout` seconds."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Deliver what is waiting, and end."""
+
+
 class FeatureRequester(ABC):  # noqa: B024  the official class has no abstract methods either
     """Fetches all data at once, for polling."""
 
@@ -311,6 +358,18 @@ class FeatureRequester(ABC):  # noqa: B024  the official class has no abstract m
     def get_all_data(self) -> _AllData:
         """Return everything."""
         raise NotImplementedError
+
+
+class AsyncFeatureRequester(ABC):
+    """Fetches all data at once, for polling, in asyncio."""
+
+    @abstractmethod
+    async def get_all_data(self) -> _AllData:
+        """Return everything."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of everything."""
 
 
 class DiagnosticDescription:
@@ -418,6 +477,28 @@ class DataSourceUpdateSink(ABC):
         """Take how the source is doing."""
 
 
+class AsyncDataSourceUpdateSink(ABC):
+    """Takes what a source for asyncio delivers: data, and how the source is doing."""
+
+    @abstractmethod
+    async def init(self, all_data: _AllData) -> None:
+        """Take a full set, which replaces everything."""
+
+    @abstractmethod
+    async def upsert(self, kind: VersionedDataKind, item: dict[str, Any]) -> None:
+        """Take an item; an older one than is known changes nothing."""
+
+    @abstractmethod
+    async def delete(self, kind: VersionedDataKind, key: str, version: int) -> None:
+        """Take a deletion; an older one than the item that is known changes nothing."""
+
+    @abstractmethod
+    def update_status(
+        self, new_state: DataSourceState, new_error: DataSourceErrorInfo | None
+    ) -> None:
+        """Take how the source is doing."""
+
+
 # --- changes of flags --------------------------------------------------------------------------
 
 
@@ -469,6 +550,28 @@ class FlagTracker(ABC):
         """
 
 
+class AsyncFlagTracker(ABC):
+    """Tells when flags of an asyncio client change. Listeners may be coroutine functions."""
+
+    @abstractmethod
+    def add_listener(self, listener: Callable[[FlagChange], Any]) -> None:
+        """Call `listener` for every flag that changes."""
+
+    @abstractmethod
+    def remove_listener(self, listener: Callable[[FlagChange], Any]) -> None:
+        """Stop calling it."""
+
+    @abstractmethod
+    async def add_flag_value_change_listener(
+        self, key: str, context: Context, listener: Callable[[FlagValueChange], Any]
+    ) -> Callable[[FlagChange], Any]:
+        """Call `listener` when the value of one flag changes for one context.
+
+        Returns:
+            What `remove_listener` takes to end it.
+        """
+
+
 # --- Big Segments ------------------------------------------------------------------------------
 
 
@@ -485,7 +588,7 @@ class BigSegmentStoreMetadata:
 
 
 class BigSegmentStore:
-    """Where memberships in Big Segments are kept. This release does not read one yet."""
+    """Where memberships in Big Segments are kept. Methods are called from any thread."""
 
     @abstractmethod
     def get_metadata(self) -> BigSegmentStoreMetadata:
@@ -497,6 +600,22 @@ class BigSegmentStore:
 
     @abstractmethod
     def stop(self) -> None:
+        """Give up connections."""
+
+
+class AsyncBigSegmentStore(ABC):
+    """Where memberships in Big Segments are kept, for asyncio."""
+
+    @abstractmethod
+    async def get_metadata(self) -> BigSegmentStoreMetadata:
+        """Return what the store says about itself."""
+
+    @abstractmethod
+    async def get_membership(self, context_hash: str) -> dict[str, bool] | None:
+        """Return in which segments a context is included or excluded, by segment reference."""
+
+    @abstractmethod
+    async def stop(self) -> None:
         """Give up connections."""
 
 
@@ -520,6 +639,22 @@ class BigSegmentStoreStatusProvider:
     @abstractmethod
     def status(self) -> BigSegmentStoreStatus:
         """How it is doing now."""
+
+    @abstractmethod
+    def add_listener(self, listener: Callable[[BigSegmentStoreStatus], Any]) -> None:
+        """Call `listener` whenever the status changes."""
+
+    @abstractmethod
+    def remove_listener(self, listener: Callable[[BigSegmentStoreStatus], Any]) -> None:
+        """Stop calling it."""
+
+
+class AsyncBigSegmentStoreStatusProvider(ABC):
+    """Tells how the Big Segment store of an asyncio client is doing, now and from now on."""
+
+    @abstractmethod
+    async def get_status(self) -> BigSegmentStoreStatus:
+        """Return how it is doing now."""
 
     @abstractmethod
     def add_listener(self, listener: Callable[[BigSegmentStoreStatus], Any]) -> None:

@@ -1,21 +1,14 @@
-"""Plugins: packages that add hooks to a client and get to know it.
-
-The classes are here so that a plugin can be written; this release does not register plugins yet
-and refuses a configuration with one.
-"""
+"""Plugins: packages that add hooks to a client and get to know it."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flagkeep.ldclient._later import later
-from flagkeep.ldclient.hook import Hook
+from flagkeep.ldclient.hook import AsyncHook, Hook
 
-if TYPE_CHECKING:  # the client's module needs this one
+if TYPE_CHECKING:  # the clients' modules need this one
+    from flagkeep.ldclient.async_client import AsyncLDClient
     from flagkeep.ldclient.client import LDClient
-
-if not TYPE_CHECKING:  # so that checkers know these names are missing
-    __getattr__ = later(__name__, "AsyncPlugin")
 
 
 @dataclass
@@ -89,3 +82,23 @@ class Plugin(ABC):
     @abstractmethod
     def get_hooks(self, metadata: EnvironmentMetadata) -> list[Hook]:
         """Return the hooks to add to the client."""
+
+
+class AsyncPlugin(ABC):
+    """Base class of plugins for `AsyncLDClient`."""
+
+    @property
+    @abstractmethod
+    def metadata(self) -> PluginMetadata:
+        """Says which plugin it is."""
+
+    @abstractmethod
+    async def register(self, client: "AsyncLDClient", metadata: EnvironmentMetadata) -> None:
+        """Get to know a client, before its data source starts."""
+
+    def get_hooks(
+        self,
+        metadata: EnvironmentMetadata,  # noqa: ARG002  for those who override it
+    ) -> list[AsyncHook | Hook]:
+        """Return the hooks to add to the client."""
+        return []

@@ -1,16 +1,38 @@
-"""Migrations between two systems, steered by a flag: the vocabulary; running one comes later."""
+"""Migrations between two systems, steered by a flag."""
 
-from typing import TYPE_CHECKING
+from flagkeep.ldclient.migrations.async_migrator import (
+    AsyncMigrationConfig,
+    AsyncMigrator,
+    AsyncMigratorBuilder,
+    AsyncMigratorFn,
+)
+from flagkeep.ldclient.migrations.migrator import Migrator, MigratorBuilder
+from flagkeep.ldclient.migrations.tracker import OpTracker
+from flagkeep.ldclient.migrations.types import (
+    ExecutionOrder,
+    MigrationConfig,
+    MigratorCompareFn,
+    MigratorFn,
+    Operation,
+    OperationResult,
+    Origin,
+    Stage,
+)
 
-from flagkeep.ldclient._later import later
-from flagkeep.ldclient.migrations.types import ExecutionOrder, Operation, Origin, Stage
-
-__all__ = ["ExecutionOrder", "Operation", "Origin", "Stage"]
-
-if not TYPE_CHECKING:  # so that checkers know these names are missing
-    __getattr__ = later(
-        __name__,
-        "AsyncMigrationConfig AsyncMigrator AsyncMigratorBuilder AsyncMigratorFn"
-        " MigrationConfig Migrator MigratorBuilder MigratorCompareFn MigratorFn OpTracker"
-        " OperationResult",
-    )
+__all__ = [
+    "AsyncMigrationConfig",
+    "AsyncMigrator",
+    "AsyncMigratorBuilder",
+    "AsyncMigratorFn",
+    "ExecutionOrder",
+    "MigrationConfig",
+    "Migrator",
+    "MigratorBuilder",
+    "MigratorCompareFn",
+    "MigratorFn",
+    "OpTracker",
+    "Operation",
+    "OperationResult",
+    "Origin",
+    "Stage",
+]

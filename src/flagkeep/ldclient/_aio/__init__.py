@@ -1,0 +1,1 @@
+"""The parts of `AsyncLDClient`. Everything here needs asyncio, so it is imported when one is made."""
