@@ -1,0 +1,60 @@
+"""What both colours know of sockets and addresses."""
+
+import select
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from flagkeep._runtime.http_stop import shut_down
+
+T = TypeVar("T")
+
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+
+
+def limits_of(addresses: Sequence[T], seconds: float | None) -> Iterator[tuple[T, float | None]]:
+    """Yield each address of a server and how long to try it, so that none takes all the time."""
+    ends = None if seconds is None else time.monotonic() + seconds
+    for number, address in enumerate(addresses):
+        left = None if ends is None else max(ends - time.monotonic(), 0.001)
+        yield address, None if left is None else left / (len(addresses) - number)
+
+
+def is_number(host: str) -> bool:
+    """Whether it is an address already, and no name."""
+    for family in _FAMILIES:
+        with suppress(OSError):
+            socket.inet_pton(family, host)
+            return True
+    return False
+
+
+def is_ready_to_read(sock: socket.socket) -> bool:
+    """Whether something has come, be it the end. Nothing should, before it is asked for."""
+    return _is_ready(sock, "read", 0)
+
+
+def is_connected(sock: socket.socket, seconds: float | None) -> bool:
+    """Wait until a connection stands or has failed, so many seconds at most."""
+    return _is_ready(sock, "write", seconds)
+
+
+def _is_ready(sock: socket.socket, to: str, seconds: float | None) -> bool:
+    if sock.fileno() < 0:
+        return True
+    # Looked up at each call: gevent puts its own in their place.
+    if hasattr(select, "poll"):
+        poll: Any = select.poll()
+        poll.register(sock, select.POLLIN if to == "read" else select.POLLOUT)
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
+    wanted = ([sock], [], []) if to == "read" else ([], [sock], [sock])
+    return any(select.select(*wanted, seconds))
+
+
+def close(sock: socket.socket) -> None:
+    """Close a connection; also where another process has its socket."""
+    with suppress(OSError):
+        shut_down(sock)
+    sock.close()

@@ -1,0 +1,247 @@
+"""Connections as the HTTP driver uses them, in threads. `http_network_aio` has the same names.
+
+Every wait ends at its limit, however slowly bytes drip in, and at once when `Stop` is set.
+"""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+import httpcore2
+
+from flagkeep._runtime import threads
+from flagkeep._runtime.http_addresses import (
+    close,
+    is_connected,
+    is_number,
+    is_ready_to_read,
+    limits_of,
+)
+from flagkeep._runtime.http_stop import ATTEMPT, Stop, TooSlow, limit_now, shut_down
+from flagkeep._runtime.http_tls import TlsEnd
+
+_PIECE: Final = 65_536
+
+Pool = httpcore2.ConnectionPool
+ProxyPool = httpcore2.HTTPProxy
+
+
+class Wire(httpcore2.NetworkStream):
+    """A connection."""
+
+    def __init__(self, sock: socket.socket, stop: Stop) -> None:
+        self._sock = sock
+        self._stop = stop
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return what has come once something has, `b""` at the end."""
+        limit = limit_now(timeout)
+        self._sock.settimeout(limit)
+        try:
+            data = self._sock.recv(max_bytes)
+        except TimeoutError:
+            raise TooSlow(f"nothing came for {limit:.3g} s") from None
+        except OSError:
+            self._stop.check()
+            raise
+        if not data:
+            self._stop.check()
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of it."""
+        try:
+            self._sock.settimeout(limit_now(timeout))
+            self._sock.sendall(buffer)
+        except TimeoutError:
+            raise TooSlow("it took too long to take in what was sent") from None
+        except OSError as exc:
+            self._stop.check()
+            raise httpcore2.WriteError(exc) from exc
+
+    def close(self) -> None:
+        """Close it. A child of a fork may have it too, so that closing alone would not end it."""
+        if self._stop.is_ours:
+            self._stop.remove(self._sock)
+            close(self._sock)
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Return a connection inside of this one that is encrypted."""
+        return encrypted(self, ssl_context, server_hostname, timeout)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what the driver wants to know."""
+        return is_ready_to_read(self._sock) if info == "is_readable" else None
+
+
+class TlsWire(httpcore2.NetworkStream):
+    """An encrypted connection inside of another one."""
+
+    def __init__(self, under: httpcore2.NetworkStream, tls: TlsEnd) -> None:
+        self._under = under
+        self._tls = tls
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return what has come once something has, `b""` at the end."""
+        while (data := self._tls.take(max_bytes)) is None:
+            self._receive(timeout)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of it."""
+        self._under.write(self._tls.encrypt(buffer), timeout)
+
+    def agree(self, timeout: float | None) -> None:
+        """Exchange certificates and keys, within so many seconds altogether."""
+        ends = None if timeout is None else time.monotonic() + timeout
+        try:
+            while not self._tls.is_agreed():
+                self._receive(None if ends is None else max(ends - time.monotonic(), 0.001))
+        finally:
+            if waiting := self._tls.to_send():  # the rest, or why we refuse
+                self._under.write(waiting, timeout)
+
+    def close(self) -> None:
+        """Close it."""
+        self._under.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Return a connection inside of this one that is encrypted once more."""
+        return encrypted(self, ssl_context, server_hostname, timeout)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what the driver wants to know."""
+        return self._tls.ssl_object if info == "ssl_object" else self._under.get_extra_info(info)
+
+    def _receive(self, timeout: float | None) -> None:
+        if waiting := self._tls.to_send():
+            self._under.write(waiting, timeout)
+        self._tls.feed(self._under.read(_PIECE, timeout))
+
+
+def encrypted(
+    under: httpcore2.NetworkStream,
+    context: ssl.SSLContext,
+    server_name: str | None,
+    timeout: float | None,
+) -> TlsWire:
+    """Return an encrypted connection inside of `under`, which is closed if there is none."""
+    wire = TlsWire(under, TlsEnd(context, server_name))
+    try:
+        wire.agree(timeout)
+    except BaseException:
+        under.close()
+        raise
+    return wire
+
+
+class Network(httpcore2.NetworkBackend):
+    """Makes connections that end when `Stop` is set."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,  # noqa: ARG002  not used here
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002  likewise
+    ) -> Wire:
+        """Connect, within so many seconds altogether."""
+        attempt = ATTEMPT.get()
+        attempt.has_connected = True
+        limit = attempt.limit(timeout)
+        ends = None if limit is None else time.monotonic() + limit
+        problem: Exception = OSError("no address")
+        for address, seconds in limits_of(self._look_up(host, port, limit), _left(ends)):
+            try:
+                return Wire(self._connect(address, seconds), self._stop)
+            except (OSError, TooSlow) as exc:
+                problem = exc
+        raise problem
+
+    def _connect(self, address: Any, seconds: float | None) -> socket.socket:
+        family, kind, protocol, _, place = address
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect_ex(place)
+            # Not before: a socket that is not connecting yet cannot be shut down.
+            self._stop.add(sock, partial(shut_down, sock))
+            _wait_for(sock, seconds)
+            self._stop.check()
+        except BaseException:
+            self._stop.remove(sock)
+            sock.close()
+            raise
+        return sock
+
+    def _look_up(self, host: str, port: int, seconds: float | None) -> list[Any]:
+        find = partial(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+        if is_number(host) or threads.needs_pumping():
+            return find()
+        return _Lookup(find, self._stop).result(seconds)
+
+
+def _wait_for(sock: socket.socket, seconds: float | None) -> None:
+    if not is_connected(sock, seconds):
+        raise TooSlow(f"no connection within {seconds:.3g} s: is there a firewall between?")
+    error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, "not connected")
+    sock.getpeername()  # raises where the error has been told already
+
+
+def _left(ends: float | None) -> float | None:
+    return None if ends is None else max(ends - time.monotonic(), 0.001)
+
+
+class _Lookup:
+    """Looks a name up in a thread of its own: nothing can end that, but it can be left behind."""
+
+    def __init__(self, find: Callable[[], list[Any]], stop: Stop) -> None:
+        self._find = find
+        self._stop = stop
+        self._done = threading.Event()
+        self._found: list[Any] | OSError = []
+
+    def result(self, seconds: float | None) -> list[Any]:
+        """Return the addresses, within so many seconds."""
+        self._stop.add(self, self._done.set)
+        try:
+            threading.Thread(target=self._run, name="flagkeep-lookup", daemon=True).start()
+            in_time = self._done.wait(seconds)
+        finally:
+            self._stop.remove(self)
+        self._stop.check()
+        if not in_time:
+            raise TooSlow(f"no address within {seconds:.3g} s: does the DNS answer?")
+        if isinstance(self._found, OSError):
+            raise self._found
+        return self._found
+
+    def _run(self) -> None:
+        try:
+            self._found = self._find()
+        except OSError as exc:
+            self._found = exc
+        except UnicodeError:
+            self._found = socket.gaierror(socket.EAI_NONAME, "not a name")
+        self._done.set()
