@@ -36,6 +36,7 @@ RENAMES: Final[Mapping[str, str]] = {
     "aclose": "close",
     "aio": "threads",  # flagkeep._runtime.aio
     "async_source": "source",
+    "async_store": "store",  # of flagkeep.testing.BigSegmentData
     "http_aio": "http_threads",  # flagkeep._runtime.http_aio
     "redis_aio": "redis_threads",  # flagkeep._runtime.redis_aio
 }
