@@ -13,6 +13,7 @@ from flagkeep.model.context import Context
 from flagkeep.model.item import Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
 from flagkeep.storage import freshness
+from flagkeep.storage.contents import WriterRecord
 from tests._async.hand_source import AsyncHandSource, changes, environment, flag
 from tests._async.slow_store import AsyncSlowStore
 from tests._async.waiting import pause, until, until_value
@@ -412,3 +413,20 @@ async def test_after_its_end_a_client_answers_from_memory_and_complains_of_nothi
     await client.aclose()
     assert await client.variation("f", USER, None) == "a"
     assert [one.levelname for one in caplog.records] == []
+
+
+async def test_what_the_store_has_not_got_yet_is_answered_from_memory() -> None:
+    class AsyncLateStore(AsyncSlowStore):
+        async def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
+            assert await self.gate.wait(10)
+            await super().replace(changes, record)
+
+    store, source = AsyncLateStore(), AsyncHandSource()
+    store.gate.clear()
+    async with connected(store, source, OFF) as client:
+        await source.deliver(environment(flag("f", "a")))
+        assert await client.variation("f", USER, None) == "a"
+        assert store.reads == []
+        store.gate.set()
+        await until(lambda: store.has_data)
+        await until_value(client, "f", USER, "a")

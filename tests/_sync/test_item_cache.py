@@ -13,6 +13,7 @@ from flagkeep.model.context import Context
 from flagkeep.model.item import Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
 from flagkeep.storage import freshness
+from flagkeep.storage.contents import WriterRecord
 from tests._sync.hand_source import HandSource, changes, environment, flag
 from tests._sync.slow_store import SlowStore
 from tests._sync.waiting import pause, until, until_value
@@ -412,3 +413,20 @@ def test_after_its_end_a_client_answers_from_memory_and_complains_of_nothing(
     client.close()
     assert client.variation("f", USER, None) == "a"
     assert [one.levelname for one in caplog.records] == []
+
+
+def test_what_the_store_has_not_got_yet_is_answered_from_memory() -> None:
+    class LateStore(SlowStore):
+        def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
+            assert self.gate.wait(10)
+            super().replace(changes, record)
+
+    store, source = LateStore(), HandSource()
+    store.gate.clear()
+    with connected(store, source, OFF) as client:
+        source.deliver(environment(flag("f", "a")))
+        assert client.variation("f", USER, None) == "a"
+        assert store.reads == []
+        store.gate.set()
+        until(lambda: store.has_data)
+        until_value(client, "f", USER, "a")

@@ -80,7 +80,7 @@ class AsyncDataSystem:
         self.source_listeners = AsyncStatusListeners(self.work)
         self._received = False
         self._lost_touch: float | None = None
-        self._complained_of: tuple[SourceErrorKind, int | None] | None = None
+        self._complained_of: set[tuple[SourceErrorKind, int | None]] = set()
         self.settled = runtime.Event()
         self.began: Callable[[], None] = lambda: None
         self.listeners = AsyncListeners(self.work)
@@ -169,6 +169,8 @@ class AsyncDataSystem:
         if self._make_source is not None and not fork.is_imminent():
             if self._source is None:
                 self._source = self._make_source()
+            if not self._received:  # what the store has may be of any age
+                self._lost_touch = runtime.monotonic()
             self._feed = runtime.spawn("flagkeep-feed", self._run_source)
         self.began()
         self._refresh_short_way()
@@ -237,7 +239,15 @@ class AsyncDataSystem:
             return
         if self._reader is not None and not self._received:
             await self._read_first(self._reader)
-        await source.run(self)
+        try:
+            await source.run(self)
+        except Exception as exc:
+            log.exception("the source %s ended with an error; no more changes come", source.name)
+            problem = f"the source ended with {type(exc).__name__}: see the log, then start anew"
+            kind = SourceErrorKind.UNKNOWN
+            error = SourceError(kind, problem, runtime.wall_time())
+            self._complained_of.add((kind, None))
+            await self.report(SourceState.INTERRUPTED, error)
 
     async def _read_first(self, reader: AsyncStoreReader) -> None:
         """Read the store: it serves until the source delivers, and its versions are gone on from.
@@ -281,8 +291,13 @@ class AsyncDataSystem:
         return self._environment.catalog
 
     def new_reading(self) -> AsyncItemReading | None:
-        """Return what one evaluation reads from, if it is not memory alone."""
+        """Return what one evaluation reads from, if it is not memory alone.
+
+        While the store lacks what the source has said, memory alone knows.
+        """
         if self._cache is None or self._answers_from_memory:
+            return None
+        if self._writer is not None and not self._writer.idle.is_set():
             return None
         return AsyncItemReading(self._cache)
 
@@ -347,8 +362,8 @@ class AsyncDataSystem:
                 segments=raise_versions(known.segments, changes.segments),
                 bad=changes.bad,
             )
-        self._received = True
         if changes.full:
+            self._received = True
             data = self._environment.replace(changes)
             # with the last good versions of bad items, which the store must not lose either
             written = data.as_changes()
@@ -358,7 +373,8 @@ class AsyncDataSystem:
         if self._writer is not None:
             self._writer.write(written)
         _complain_of_items(changes.bad)
-        await self.report(SourceState.VALID)
+        if self._received:  # single items before everything else are no environment
+            await self.report(SourceState.VALID)
 
     async def report(self, state: SourceState, error: SourceError | None = None) -> None:
         """Take a report of the source's health."""
@@ -366,10 +382,11 @@ class AsyncDataSystem:
             return
         is_news = self._machine.report(state, error, runtime.wall_time())
         if state is SourceState.VALID:
-            if self._complained_of is not None and self._lost_touch is not None:
+            if self._complained_of and self._lost_touch is not None:
                 silent_for = runtime.monotonic() - self._lost_touch
                 log.warning("the source works again after %.1f s", silent_for)
-            self._lost_touch = self._complained_of = None
+            self._lost_touch = None
+            self._complained_of.clear()
         elif self._lost_touch is None:
             self._lost_touch = runtime.monotonic()
         self._refresh_short_way()
@@ -381,12 +398,12 @@ class AsyncDataSystem:
             self.source_listeners.tell(self._machine.status)
 
     def _complain(self, error: SourceError) -> None:
-        """Log a failure; once, as long as it is of the same kind."""
+        """Log a failure; each kind once, until the source works again."""
         kind = (error.kind, error.status_code)
-        if kind == self._complained_of:
+        if kind in self._complained_of:
             log.debug("still: %s", error.message)
             return
-        self._complained_of = kind
+        self._complained_of.add(kind)
         if self._received:
             served = "; what was received before is served"
         elif self._reader is not None and self._reader.is_usable:
