@@ -196,3 +196,27 @@ def test_line_ends_within_data_arrive_as_line_feeds(data: bytes) -> None:
 def test_what_has_no_written_form_is_refused(event: Event) -> None:
     with pytest.raises(ValueError, match="cannot be the"):
         encode(event)
+
+
+# --- between events ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", [b":c", b"e", b"event: put\n", b"data", b"data:", b"data: x\n"])
+def test_a_parser_knows_whether_an_event_is_under_way(cut: bytes) -> None:
+    parser = EventStreamParser(1000)
+    assert parser.is_between_events
+    parser.feed(b"event: put\ndata: 1\n\n:comment\n\n" + cut)
+    assert not parser.is_between_events
+    parser.feed(b"\n\n")
+    assert parser.is_between_events
+
+
+def test_the_last_event_id_of_the_stream_before_counts_until_there_is_another() -> None:
+    parser = EventStreamParser(1000)
+    parser.last_event_id = "7"
+    parser.feed(b"data: 1\n\n")
+    assert parser.last_event_id == "7"
+    parser.feed(b"id: 8\ndata: 1\n\n")
+    assert parser.last_event_id == "8"
+    parser.feed(b"id\ndata: 1\n\n")
+    assert parser.last_event_id == ""

@@ -5,7 +5,6 @@ What was received stays in force while polls fail. Nothing but `stop` ends the s
 Source: data source spec, section 3.
 """
 
-import logging
 from typing import Final
 
 from flagkeep._async.interfaces import AsyncDataSink
@@ -27,7 +26,7 @@ from flagkeep.protocol.http import (
     poll_url,
 )
 
-log = logging.getLogger("flagkeep.source")
+PATIENCE: Final = 300.0  # seconds for one poll altogether, however slowly its answer drips in
 
 
 class AsyncPollingSource:
@@ -37,6 +36,7 @@ class AsyncPollingSource:
         filter: key of a payload filter.
         requester: who asks.
         told: gets to know what is not flag data.
+        patience: seconds after which a poll counts as failed, even if bytes are coming.
     """
 
     name: Final = "polling"
@@ -51,7 +51,9 @@ class AsyncPollingSource:
         http: AsyncHttp,
         requester: Requester,
         told: UpstreamNews,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self._url = poll_url(settings.base_uri, filter)
         self._interval = settings.interval
         self._http = http
@@ -78,14 +80,19 @@ class AsyncPollingSource:
             await self._stopped.wait(wait)
 
     def stop(self) -> None:
-        """End `run` soon. May be called from any thread, more than once; returns at once."""
+        """End `run`. May be called from any thread, more than once; returns at once.
+
+        A poll that is under way ends when its connections are closed, which is for their owner.
+        """
         self._stopped.set()
 
     async def _poll(self, sink: AsyncDataSink) -> Problem | None:
         """Fetch everything once; returns what went wrong."""
         headers = {**self._requester.poll_headers(), **self._etags.header_for(self._url)}
         try:
-            answer = await self._http.request("GET", self._url, headers)
+            answer = await self._http.request(
+                "GET", self._url, headers, timeout=self._patience
+            )
             problem = check_poll_response(answer.status)
             if problem is not None:
                 return problem

@@ -4,8 +4,6 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from flagkeep._runtime import aio as runtime
-
 KEPT: Final = 100  # stream inits that wait for the next statistics; older ones are forgotten
 
 
@@ -37,11 +35,9 @@ class UpstreamNews:
         """Take note of the headers of a good answer; their names are lower case."""
         self.environment_id = headers.get("x-ld-envid") or self.environment_id
 
-    def tried(self, started: float, *, failed: bool) -> None:
-        """Take note of a try that began at a time of the wall clock and ends now."""
-        now = runtime.wall_time()
-        took = max(0, int((now - started) * 1000))
-        self._inits.append(StreamInit(int(started * 1000), took, failed))
+    def tried(self, started: float, seconds: float, *, failed: bool) -> None:
+        """Take note of a try that began at a time of the wall clock and took so many seconds."""
+        self._inits.append(StreamInit(int(started * 1000), int(seconds * 1000), failed))
 
     def take_inits(self) -> list[StreamInit]:
         """Return the tries since the last time, and forget them."""

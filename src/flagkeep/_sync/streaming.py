@@ -5,10 +5,12 @@ was received stays in force meanwhile. Nothing but `stop` ends the source.
 
     open -> head is checked -> events, each put in force as it comes -> failure -> wait -> open
 
+A failure is also a stream on which nothing comes, or an event so slowly that it never ends
+(`protocol.pace`).
+
 Source: data source spec, section 2.
 """
 
-import logging
 from typing import Final
 
 from flagkeep._sync.interfaces import DataSink
@@ -21,9 +23,8 @@ from flagkeep.model.status import SourceError, SourceErrorKind, SourceState
 from flagkeep.protocol.backoff import Failure, StreamBackoff
 from flagkeep.protocol.fdv1 import read_event
 from flagkeep.protocol.http import Problem, Requester, check_stream_response, display, stream_url
+from flagkeep.protocol.pace import EventPace
 from flagkeep.protocol.sse import Event, EventStreamParser
-
-log = logging.getLogger("flagkeep.source")
 
 SILENCE: Final = 300.0  # seconds without any byte; a server sends comments more often
 
@@ -35,6 +36,8 @@ class StreamingSource:
         filter: key of a payload filter.
         requester: who asks.
         told: gets to know what is not flag data.
+        silence: seconds without any byte after which the stream counts as broken; an event that
+            has begun may take as long, and longer if it is large.
     """
 
     name: Final = "streaming"
@@ -49,7 +52,9 @@ class StreamingSource:
         http: Http,
         requester: Requester,
         told: UpstreamNews,
+        silence: float = SILENCE,
     ) -> None:
+        self._silence = silence
         self._url = stream_url(settings.base_uri, filter)
         self._http = http
         self._requester = requester
@@ -81,7 +86,7 @@ class StreamingSource:
     def _follow(self, sink: DataSink) -> Problem:
         """Open the stream and follow it to its end; returns why that came."""
         headers = self._requester.stream_headers(self._last_event_id)
-        stream = self._stream = self._http.stream(self._url, headers, silence=SILENCE)
+        stream = self._stream = self._http.stream(self._url, headers, silence=self._silence)
         if self._stopped.is_set():  # it may not have seen the stream
             stream.stop()
         attempt = _Attempt(self._told)
@@ -90,8 +95,7 @@ class StreamingSource:
             problem = check_stream_response(stream.status, stream.headers)
             if problem is None:
                 self._told.answered(stream.headers)
-                self._deliver(stream, sink, attempt)
-                problem = _network("the server closed the stream")
+                problem = self._deliver(stream, sink, attempt)
         except UpstreamUnavailable as exc:
             problem = _network(exc.reason)
         except InvalidData as exc:
@@ -104,18 +108,39 @@ class StreamingSource:
 
     def _deliver(
         self, stream: HttpStream, sink: DataSink, attempt: "_Attempt"
-    ) -> None:
-        """Put each event in force until the stream ends.
+    ) -> Problem:
+        """Put each event in force until the stream ends; returns why that came.
 
         Raises:
             InvalidData: an event is broken.
             UpstreamUnavailable: the stream broke off.
         """
         parser = EventStreamParser(self._http.max_response_bytes)
+        parser.last_event_id = self._last_event_id
+        pace = EventPace(self._silence, runtime.monotonic())
         while chunk := stream.read():
-            for event in parser.feed(chunk):
-                self._handle(event, sink, attempt)
-            self._last_event_id = parser.last_event_id or self._last_event_id
+            ended = self._take_in(parser, chunk, sink, attempt)
+            self._last_event_id = parser.last_event_id
+            if pace.is_too_slow(
+                len(chunk),
+                ended=ended,
+                is_between=parser.is_between_events,
+                now=runtime.monotonic(),
+            ):
+                return _network("the server sends so slowly that no event is completed")
+        return _network("the server closed the stream")
+
+    def _take_in(
+        self, parser: EventStreamParser, chunk: bytes, sink: DataSink, attempt: "_Attempt"
+    ) -> bool:
+        """Put what ends in these bytes in force; returns whether anything did.
+
+        No event, which may be large, outlives this: the next piece may be hours away.
+        """
+        events = parser.feed(chunk)
+        for event in events:
+            self._handle(event, sink, attempt)
+        return bool(events)
 
     def _handle(self, event: Event, sink: DataSink, attempt: "_Attempt") -> None:
         try:
@@ -135,13 +160,15 @@ class _Attempt:
     def __init__(self, told: UpstreamNews) -> None:
         self._told = told
         self._started = runtime.wall_time()
+        self._began = runtime.monotonic()
         self._has_ended = False
 
     def ended(self, *, failed: bool) -> None:
         """Take note of how it ended; only the first time counts."""
         if not self._has_ended:
             self._has_ended = True
-            self._told.tried(self._started, failed=failed)
+            seconds = runtime.monotonic() - self._began
+            self._told.tried(self._started, seconds, failed=failed)
 
 
 def _network(reason: str) -> Problem:

@@ -45,7 +45,8 @@ class EventStreamParser:
     """Turns the bytes of one stream into events. After an error it is of no use any more.
 
     Attributes:
-        last_event_id: of the last event that ended, `""` before one that has an id.
+        last_event_id: of the last event that ended, `""` before one that has an id. It may be set
+            to that of the stream before.
 
     Args:
         max_bytes: the most data that one event may have; any other line ends after 64 KiB.
@@ -63,6 +64,11 @@ class EventStreamParser:
         self._data = BytesIO()
         self._name = ""
         self._id: str | None = None
+
+    @property
+    def is_between_events(self) -> bool:
+        """Whether nothing of a next event has come; a comment that has ended is nothing."""
+        return not (self._line or self._is_in_data or self._has_data or self._name)
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take in the next bytes, however they are cut; returns the events that end in them.
