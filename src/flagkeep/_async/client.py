@@ -183,9 +183,9 @@ class AsyncClient(AsyncTypedVariations):
             self._take(self._data.catalog)
         if self._big_segments is not None:
             await self._big_segments.stop(max(0.0, give_up - runtime.monotonic()))
-        ended = await self._data.stop(max(0.0, give_up - runtime.monotonic()))
         if self._upstream is not None:
-            await self._upstream.http.aclose()
+            await self._upstream.http.aclose()  # which ends a poll that is under way
+        ended = await self._data.stop(max(0.0, give_up - runtime.monotonic()))
         return CloseReport(complete=ended and not lost, events_lost=lost)
 
     async def __aenter__(self) -> Self:

@@ -183,9 +183,9 @@ class Client(TypedVariations):
             self._take(self._data.catalog)
         if self._big_segments is not None:
             self._big_segments.stop(max(0.0, give_up - runtime.monotonic()))
-        ended = self._data.stop(max(0.0, give_up - runtime.monotonic()))
         if self._upstream is not None:
-            self._upstream.http.close()
+            self._upstream.http.close()  # which ends a poll that is under way
+        ended = self._data.stop(max(0.0, give_up - runtime.monotonic()))
         return CloseReport(complete=ended and not lost, events_lost=lost)
 
     def __enter__(self) -> Self:
