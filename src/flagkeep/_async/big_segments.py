@@ -80,7 +80,8 @@ class AsyncBigSegments:
         max_age: float | None = None,
         longest: float = LONGEST,
     ) -> None:
-        self.name = str(getattr(store, "label", None) or getattr(store, "name", type(store)))
+        own_name = getattr(store, "name", type(store).__name__)
+        self.name: str = getattr(store, "label", own_name)
         self.listeners = AsyncStatusListeners(work)
         self._store = store
         self._settings = settings
