@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flagkeep.testing import FakeUpstream, Scripted
+from tests.runtime.exits.upstream import recorded
 
 pytestmark = pytest.mark.slow
 
@@ -31,17 +31,6 @@ def run(way: str, code: int = 0) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
-
-
-def recorded(upstream: FakeUpstream) -> dict[str, int]:
-    """How often what was delivered; what was only counted must agree."""
-    tracked = Counter(event["key"] for event in upstream.events("custom"))
-    counted: Counter[str] = Counter()
-    for summary in upstream.events("summary"):
-        for key, flag in summary["features"].items():
-            counted[key.removeprefix("flag-of-")] += sum(one["count"] for one in flag["counters"])
-    assert tracked == counted
-    return dict(tracked)
 
 
 @pytest.mark.parametrize(("way", "code"), [("by_itself", 0), ("by_exit", 3), ("closed", 0)])

@@ -19,6 +19,7 @@ from flagkeep._async.work import AsyncWork
 from flagkeep._runtime import aio as runtime
 from flagkeep._runtime import at_exit, process
 from flagkeep._runtime.http_aio import AsyncHttp
+from flagkeep._runtime.legacy import Legacy
 from flagkeep.config import EventSettings
 from flagkeep.events.delivery import MAX_WAIT, RETRY_AFTER, Delivery, Outcome, Payload, outcome_of
 from flagkeep.events.losses import Loss
@@ -101,7 +102,8 @@ class AsyncEventSender:
         self._take = take
         self._pumped_timeout = pumped_timeout
         self._guard = runtime.Guard()
-        self._process = at_exit.this_process()
+        self._legacy = Legacy()
+        self._is_over = False
         self._begin_anew()
         runtime.at_exit(self._finish, self._complain)
 
@@ -121,25 +123,28 @@ class AsyncEventSender:
         self._turn: _Turn | None = None
         self._waiters: list[_Waiter] = []
         self._alarm: float | None = None
-        self._is_over = False
 
     # --- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to deliver in intervals; at the end of the process, too, if nobody calls `stop`."""
+        self._legacy.prepare()
         self._work.later(self._settings.flush_interval, self._tick)
 
-    def forget_parent(self) -> None:
+    def forget_parent(self) -> bool:
         """In the child of a fork, or in another event loop: whoever was sending is not there.
 
-        What a parent has not delivered is the parent's to deliver.
+        Returns:
+            Whether what was recorded up to now is to be delivered here, and so may be kept. In a
+            child it is not: its parent does that.
         """
-        if self._process == at_exit.this_process():
+        is_ours = self._legacy.is_mine()
+        if is_ours:
             self._delivery.take_back()
             self._let_go()
         else:
-            self._process = at_exit.this_process()
             self._begin_anew()
+        return is_ours
 
     @property
     def server_time_ms(self) -> int:
@@ -233,7 +238,7 @@ class AsyncEventSender:
     @property
     def _is_at_work(self) -> bool:
         """Whether events of this very process may be waiting."""
-        return not self._is_over and self._process == at_exit.this_process()
+        return not self._is_over and self._legacy.process == at_exit.this_process()
 
     # --- turns ---------------------------------------------------------------------------------
 

