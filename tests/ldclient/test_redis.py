@@ -340,7 +340,7 @@ def test_the_cache_time_is_the_clients(
     redis_url: str, expiration: Any, expected: CachePolicy
 ) -> None:
     store = Redis.new_feature_store(redis_url, caching=CacheConfig(expiration))
-    assembly = Assembly(quiet(use_ldd=True, feature_store=store))
+    assembly = Assembly(quiet(use_ldd=True, feature_store=store), ())
     assert assembly.client._config.cache == expected
     assembly.client.close()
     assert store.get(FEATURES, "f") is None
@@ -379,14 +379,15 @@ def test_a_store_of_flagkeep_gets_a_cache_time_from_a_wrapper(tmp_path: Path) ->
     store = CachingStoreWrapper(SQLiteStore(path), CacheConfig(expiration=7))
     store.init(environment(f=1))
     other = SQLiteStore(path)
-    assembly = Assembly(quiet(use_ldd=True, feature_store=store))
+    assembly = Assembly(quiet(use_ldd=True, feature_store=store), ())
+    assembly.start(0)
     assert assembly.client._config.cache == CachePolicy(7)
     assert assembly.client.variation("f", USER, 0) == 1
     store.upsert(FEATURES, flag("f", 2, 2))
     until(lambda: bool(assembly.client.variation("f", USER, 0) == 2))
     assembly.client.close()
     with pytest.raises(ConfigError, match="was closed together with its last client"):
-        Assembly(quiet(use_ldd=True, feature_store=store))
+        Assembly(quiet(use_ldd=True, feature_store=store), ())
     other.close()
 
 

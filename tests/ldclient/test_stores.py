@@ -20,8 +20,18 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.item import ItemRef, Kind
 from flagkeep.stores import MemoryStore, SQLiteStore
-from tests.ldclient.sources import USER, DictStore, Making, environment, flag, quiet, until
+from tests.ldclient.sources import (
+    USER,
+    DictStore,
+    Making,
+    environment,
+    flag,
+    keyless,
+    quiet,
+    until,
+)
 from tests.ldclient.test_feature_store import Database
+from tests.servers.server import free_port
 
 NOT_FOUND = "FLAG_NOT_FOUND"
 
@@ -134,17 +144,27 @@ def test_test_data_fills_the_store_too(store: DictStore) -> None:
 
 def test_without_a_source_the_client_serves_what_the_store_holds(store: DictStore) -> None:
     store.init(environment(f=1))
-    with LDClient(quiet(feature_store=store)) as client:
+    with LDClient(keyless(feature_store=store)) as client:
         assert client.is_initialized()
         assert client.variation("f", USER, 0) == 1
 
 
-def test_without_a_source_an_empty_store_is_no_data(store: DictStore) -> None:
-    with LDClient(quiet(feature_store=store), 3600) as client:
+def test_without_upstream_an_empty_store_is_no_data(store: DictStore) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with LDClient(quiet(feature_store=store, stream_uri=nobody), 0) as client:
         assert not client.is_initialized()
         assert client.variation_detail("f", USER, 0).reason["errorKind"] == "CLIENT_NOT_READY"
         store.broken = OSError("no database")
         assert not client.is_initialized()
+
+
+def test_without_a_key_the_store_is_only_read(store: DictStore) -> None:
+    with LDClient(keyless(feature_store=store), 3600) as client:
+        assert not client.is_initialized()
+        assert client.variation_detail("f", USER, 0).reason["errorKind"] == "FLAG_NOT_FOUND"
+        store.init(environment(f="from elsewhere"))
+        assert client.is_initialized()
+        assert client.variation("f", USER, 0) == "from elsewhere"
 
 
 def test_a_store_may_say_whether_its_status_changes(store: DictStore) -> None:
@@ -306,7 +326,7 @@ def test_postfork_keeps_the_store(sqlite: SQLiteStore) -> None:
 def test_a_store_that_is_not_there_yet_is_no_data(
     sqlite: SQLiteStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.CRITICAL), LDClient(quiet(feature_store=sqlite)) as client:
+    with caplog.at_level(logging.CRITICAL), LDClient(keyless(feature_store=sqlite)) as client:
         assert not client.is_initialized()
         assert client.variation("f", USER, 0) == 0
 

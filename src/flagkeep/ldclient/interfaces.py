@@ -631,6 +631,14 @@ class BigSegmentStoreStatus:
         self.available = available
         self.stale = stale
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BigSegmentStoreStatus):
+            return NotImplemented
+        return (self.available, self.stale) == (other.available, other.stale)
+
+    def __hash__(self) -> int:
+        return hash((self.available, self.stale))
+
 
 class BigSegmentStoreStatusProvider:
     """Tells how the Big Segment store is doing, now and from now on."""
