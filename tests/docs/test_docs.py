@@ -6,17 +6,33 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 import flagkeep
-from flagkeep import CachePolicy, ClientStatus, Config, FileSource, SourceStatus, StorePolicy
+from flagkeep import (
+    Application,
+    BigSegmentSettings,
+    CachePolicy,
+    ClientStatus,
+    Config,
+    EventSettings,
+    FileSource,
+    HttpSettings,
+    Polling,
+    SourceStatus,
+    StorePolicy,
+    Streaming,
+    Wrapper,
+)
 from flagkeep._runtime.redis_errors import refusal
 from flagkeep.config import RedisTLS
 from flagkeep.errors import ConfigError
-from flagkeep.model.detail import ErrorKind, ReasonKind
-from flagkeep.model.status import StoreStatus
+from flagkeep.events.losses import Loss
+from flagkeep.model.detail import BigSegmentsStatus, ErrorKind, ReasonKind
+from flagkeep.model.status import SourceError, SourceErrorKind, StoreStatus
 from flagkeep.stores import RedisStore, SQLiteStore
 from tests.servers.certificates import write_certificates
 
@@ -38,18 +54,48 @@ def headings(name: str) -> list[str]:
     return re.findall(r"^#+ (.+)$", text_of(name), re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        *Config.__struct_fields__,
-        *CachePolicy.__struct_fields__,
-        *StorePolicy.__struct_fields__,
-        *RedisTLS.__struct_fields__,
-        *FileSource.__slots__,
-    ],
-)
-def test_every_setting_has_a_heading(setting: str) -> None:
-    assert setting in headings("configuration.md")
+SETTINGS = (
+    Config, Streaming, Polling, FileSource, HttpSettings, EventSettings, BigSegmentSettings,
+    Application, Wrapper, CachePolicy, StorePolicy, RedisTLS,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.__name__)
+def test_every_setting_has_a_heading_in_its_section(settings: Any) -> None:
+    section = text_of("configuration.md").split(f"\n## {settings.__name__}\n")[1].split("\n## ")[0]
+    described = re.findall(r"^### (\w+)$", section, re.MULTILINE)
+    is_struct = issubclass(settings, msgspec.Struct)
+    names = settings.__struct_fields__ if is_struct else settings.__slots__
+    assert sorted(described) == sorted(names)
+
+
+def test_every_default_is_described() -> None:
+    text = text_of("configuration.md")
+    for settings in (Streaming, Polling, HttpSettings, EventSettings, BigSegmentSettings):
+        section = text.split(f"\n## {settings.__name__}\n")[1].split("\n## ")[0]
+        for name, default in msgspec.structs.asdict(settings()).items():
+            said = section.split(f"\n### {name}\n\n")[1].split("\n")[0]
+            shown = f"{default:,g}" if isinstance(default, float) else str(default)
+            forms = {f"Default {shown}", f"Default `{shown}`", f"Default {default}"}
+            if type(default) is int:
+                forms.add(f"Default {default:,}")
+            assert said.startswith(tuple(forms)), name
+
+
+@pytest.mark.parametrize("kind", list(SourceErrorKind))
+def test_every_kind_of_error_is_described(kind: str) -> None:
+    assert f"`{kind}`" in text_of("status.md").split("\n## SourceError\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("reason", list(Loss))
+def test_every_reason_of_a_loss_has_a_row(reason: str) -> None:
+    section = text_of("events.md").split("\n## What is lost, and how you know\n")[1]
+    assert f"\n| `{reason}` |" in section.split("\n## ")[0]
+
+
+@pytest.mark.parametrize("status", list(BigSegmentsStatus))
+def test_every_status_of_big_segments_has_a_row(status: str) -> None:
+    assert f"\n| `{status}` |" in text_of("big-segments.md")
 
 
 @pytest.mark.parametrize("setting", StorePolicy.__struct_fields__)
@@ -85,7 +131,7 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert any(re.search(rf"\b{name}\b", page.read_text(encoding="utf-8")) for page in PAGES[1:])
 
 
-@pytest.mark.parametrize("status", [ClientStatus, SourceStatus, StoreStatus])
+@pytest.mark.parametrize("status", [ClientStatus, SourceStatus, SourceError, StoreStatus])
 def test_every_field_of_the_status_has_a_row(status: type[msgspec.Struct]) -> None:
     section = text_of("status.md").split(f"\n## {status.__name__}\n")[1].split("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(status.__struct_fields__)
@@ -103,6 +149,8 @@ def test_every_logger_is_documented_and_exists() -> None:
         *(ROOT / "src" / "flagkeep" / "_async").rglob("*.py"),
         *(ROOT / "src" / "flagkeep" / "_runtime").rglob("*.py"),
         *(ROOT / "src" / "flagkeep" / "model").rglob("*.py"),
+        *(ROOT / "src" / "flagkeep" / "config").rglob("*.py"),
+        *(ROOT / "src" / "flagkeep" / "events").rglob("*.py"),
     ]
     used = {
         name
