@@ -242,7 +242,9 @@ def test_the_sdk_key_can_be_read() -> None:
     assert LDClient(Config("k", offline=True)).get_sdk_key() == "k"
 
 
-@pytest.mark.parametrize("config", ["sdk-key", None, {"sdk_key": "k"}, flagkeep.Config(offline=True)])
+@pytest.mark.parametrize(
+    "config", ["sdk-key", None, {"sdk_key": "k"}, flagkeep.Config(offline=True)]
+)
 def test_a_client_takes_a_config(config: Any) -> None:
     with pytest.raises(ConfigError, match="LDClient takes a Config, such as"):
         LDClient(config)

@@ -64,7 +64,7 @@ class Failing(Recorder):
         super().__init__("failing", notes)
         self.error = error
 
-    def before_evaluation(self, series_context: EvaluationSeriesContext, data: Data) -> Data:
+    def before_evaluation(self, *_: Any) -> Data:
         raise self.error
 
 
@@ -167,13 +167,17 @@ def test_a_plugin_is_told_where_it_is() -> None:
     )
     with LDClient(config) as client:
         assert plugin.clients == [client]
-    assert notes == [
-        EnvironmentMetadata(
-            SdkMetadata("python-server-sdk", "9.18.2", "w", "1"),
-            "sdk-key",
-            ApplicationMetadata("shop", ""),
-        )
-    ] * 2
+    assert (
+        notes
+        == [
+            EnvironmentMetadata(
+                SdkMetadata("python-server-sdk", "9.18.2", "w", "1"),
+                "sdk-key",
+                ApplicationMetadata("shop", ""),
+            )
+        ]
+        * 2
+    )
 
 
 def test_a_plugin_gets_to_know_the_client_before_its_source_starts() -> None:

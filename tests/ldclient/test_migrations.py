@@ -13,8 +13,8 @@ from flagkeep.ldclient import (
     Migrator,
     MigratorBuilder,
     Operation,
-    Origin,
     OpTracker,
+    Origin,
     Result,
     Stage,
 )
@@ -141,7 +141,7 @@ def test_what_a_migrator_did_is_tracked_through_the_client_it_was_given(data: Te
     with LDClient(quiet(update_processor_class=at(data, "live"))) as inner:
         client = Client(inner)
         made = (
-            MigratorBuilder(client)  # type: ignore[arg-type]  # it has what is needed
+            MigratorBuilder(client)
             .read(succeed(1), succeed(2), lambda old, new: bool(old == new))
             .write(succeed(1), lambda _: Result.fail("full"))
             .build()

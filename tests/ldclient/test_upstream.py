@@ -162,7 +162,9 @@ def test_a_listener_of_values_makes_no_events_and_runs_no_hooks(upstream: FakeUp
     heard: list[Any] = []
     with LDClient(to(upstream, hooks=[hook])) as client:
         listen = client.flag_tracker.add_flag_value_change_listener
-        handle = listen("f", USER, lambda change: heard.append((change.old_value, change.new_value)))
+        handle = listen(
+            "f", USER, lambda change: heard.append((change.old_value, change.new_value))
+        )
         upstream.patch("flags", flag("f", "next", 2))
         until(lambda: bool(heard))
         client.flag_tracker.remove_listener(handle)
@@ -210,7 +212,8 @@ def test_a_requester_of_the_application_polls() -> None:
 
 def test_a_bad_item_of_a_requester_spoils_no_other() -> None:
     class Half(Requester):
-        data: Any = {FEATURES: {"f": flag("f", 1), "bad": {"key": "bad", "version": "x"}}}
+        def get_all_data(self) -> Any:
+            return {FEATURES: {"f": flag("f", 1), "bad": {"key": "bad", "version": "x"}}}
 
     with LDClient(
         Config(KEY, stream=False, feature_requester_class=Half, send_events=False)

@@ -17,12 +17,12 @@ from flagkeep.ldclient import interfaces as interfaces
 from flagkeep.ldclient import migrations as migrations
 from flagkeep.ldclient._install import install as install
 from flagkeep.ldclient._singleton import Singleton
+from flagkeep.ldclient.async_client import AsyncLDClient as AsyncLDClient
 from flagkeep.ldclient.client import LDClient as LDClient
 from flagkeep.ldclient.config import Config as Config
 from flagkeep.ldclient.context import Context as Context
 from flagkeep.ldclient.context import ContextBuilder as ContextBuilder
 from flagkeep.ldclient.context import ContextMultiBuilder as ContextMultiBuilder
-from flagkeep.ldclient.async_client import AsyncLDClient as AsyncLDClient
 from flagkeep.ldclient.migrations import AsyncMigrationConfig as AsyncMigrationConfig
 from flagkeep.ldclient.migrations import AsyncMigrator as AsyncMigrator
 from flagkeep.ldclient.migrations import AsyncMigratorBuilder as AsyncMigratorBuilder

@@ -156,7 +156,7 @@ class CustomSource(StoreSource):
     ) -> None:
         self._make = make
         self._processor: Processor | None = None
-        self._config: Config | None = None
+        self._config: Any = None
         self._left_to_parent: list[Processor] = []
         super().__init__(store, None, is_complete=False)
 
@@ -168,7 +168,7 @@ class CustomSource(StoreSource):
             self._left_to_parent.append(self._processor)
             self._processor = None
 
-    def start_processor(self, config: "Config") -> None:
+    def start_processor(self, config: Any) -> None:
         """Make the processor and start it, on the caller's thread, as the official SDK does.
 
         Raises:

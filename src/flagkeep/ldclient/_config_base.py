@@ -7,7 +7,7 @@ refused.
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar
 
 from flagkeep.errors import NotBuiltYet
 from flagkeep.ldclient import _settings
@@ -224,7 +224,8 @@ class ConfigBase(Generic[BigSegmentsT, DataSystemT, HookT, PluginT, SinkT]):
     def _with(self, **changed: Any) -> Self:
         twin = copy.copy(self)
         twin.__dict__.update(changed)
-        return cast(Self, twin)
+        return twin
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"{name}: a {type(self).__name__} cannot be changed, make a new one")
+        made = type(self).__name__
+        raise AttributeError(f"{name}: settings cannot be changed, make a new {made}")

@@ -192,7 +192,7 @@ class ForeignEvents:
 
     # --- inside --------------------------------------------------------------------------------
 
-    def _evaluated(  # noqa: PLR0917  as `evaluated`
+    def _evaluated(
         self,
         key: str,
         facts: FlagFacts | None,
@@ -229,7 +229,7 @@ class ForeignEvents:
 class AsyncForeignEvents(ForeignEvents):
     """As `ForeignEvents`, around an `AsyncEventProcessor`."""
 
-    async def flush(self, timeout: float) -> bool:  # noqa: ASYNC109  the core's name
+    async def flush(self, timeout: float) -> bool:
         """Deliver what waits; returns whether that was done in time."""
         try:
             return bool(await self._processor.flush_and_wait(timeout))
@@ -237,7 +237,7 @@ class AsyncForeignEvents(ForeignEvents):
             log.exception("the event processor could not flush")
             return False
 
-    async def stop(self, timeout: float) -> dict[str, int]:  # noqa: ARG002, ASYNC109  its own limits
+    async def stop(self, timeout: float) -> dict[str, int]:  # noqa: ARG002  its own limits
         """End, after what waits is delivered."""
         try:
             stopping: Awaitable[None] = self._processor.stop()

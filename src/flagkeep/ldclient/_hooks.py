@@ -99,7 +99,7 @@ class Plugins:
             try:
                 plugin.register(client, self._environment)
             except Exception:
-                self._registering_failed(plugin)
+                log.exception("register of plugin %r failed; the client goes on", _name_of(plugin))
 
     async def register_async(self, client: Any) -> None:
         """Hand the client to each of them, one after the other."""
@@ -107,10 +107,7 @@ class Plugins:
             try:
                 await plugin.register(client, self._environment)
             except Exception:
-                self._registering_failed(plugin)
-
-    def _registering_failed(self, plugin: Any) -> None:
-        log.exception("register of plugin %r failed; the client goes on", _name_of(plugin))
+                log.exception("register of plugin %r failed; the client goes on", _name_of(plugin))
 
 
 def official_hooks(given: Iterable[Any], kinds: tuple[type, ...]) -> list[hooks.Hook]:

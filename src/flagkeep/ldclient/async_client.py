@@ -5,7 +5,7 @@ This module needs no asyncio until a client is made; `_aio` does.
 
 import logging
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from flagkeep.errors import ConfigError
 from flagkeep.ldclient._accepted import accepted
@@ -17,7 +17,7 @@ from flagkeep.ldclient._statuses import (
     StoreStatuses,
     source_statuses,
 )
-from flagkeep.ldclient.async_config import AsyncConfig as AsyncConfig
+from flagkeep.ldclient.async_config import AsyncConfig
 from flagkeep.ldclient.context import Context
 from flagkeep.ldclient.evaluation import EvaluationDetail, FeatureFlagsState
 from flagkeep.ldclient.hook import AsyncHook, Hook
@@ -30,9 +30,6 @@ from flagkeep.ldclient.interfaces import (
 from flagkeep.ldclient.migrations.tracker import OpTracker
 from flagkeep.ldclient.migrations.types import Stage
 from flagkeep.model import context as core
-
-if TYPE_CHECKING:
-    from flagkeep.ldclient._aio.assembly import AsyncAssembly
 
 __all__ = ["AsyncConfig", "AsyncLDClient"]
 
@@ -239,7 +236,7 @@ class AsyncLDClient:
         """Deliver waiting events soon; returns at once."""
         self._assembly.client.flush_soon()
 
-    async def flush_and_wait(self, timeout: float) -> bool:  # noqa: ASYNC109  the official name
+    async def flush_and_wait(self, timeout: float) -> bool:
         """Deliver waiting events; return whether that was done within `timeout` seconds."""
         return await self._assembly.client.flush(timeout)
 

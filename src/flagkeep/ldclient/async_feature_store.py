@@ -5,12 +5,13 @@ from typing import Any, Protocol
 
 from flagkeep._runtime import fork
 from flagkeep.ldclient import _items
-from flagkeep.ldclient.feature_store import CacheConfig as CacheConfig
-from flagkeep.ldclient.feature_store import InMemoryFeatureStore, Watcher
+from flagkeep.ldclient.feature_store import CacheConfig, InMemoryFeatureStore, Watcher
 from flagkeep.ldclient.interfaces import AsyncFeatureStore, DiagnosticDescription
 from flagkeep.ldclient.versioned_data_kind import VersionedDataKind
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef
+
+__all__ = ["AsyncInMemoryFeatureStore", "CacheConfig"]
 
 
 class _Follower(Protocol):

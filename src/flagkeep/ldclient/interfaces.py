@@ -341,7 +341,7 @@ class AsyncEventProcessor(ABC):
         """Deliver soon what is waiting."""
 
     @abstractmethod
-    async def flush_and_wait(self, timeout: float) -> bool:  # noqa: ASYNC109  the official name
+    async def flush_and_wait(self, timeout: float) -> bool:
         """Deliver what is waiting; return whether that was done within `timeout` seconds."""
 
     @abstractmethod

@@ -1,1 +1,1 @@
-"""The parts of `AsyncLDClient`. Everything here needs asyncio, so it is imported when one is made."""
+"""The parts of `AsyncLDClient`. All of it needs asyncio: it is imported when one is made."""

@@ -1,7 +1,8 @@
 """The parts of an `AsyncLDClient`; how they fit together is in `_assembly_base`."""
 
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
+from weakref import WeakSet
 
 from flagkeep._async.client import AsyncClient
 from flagkeep._async.file_source import AsyncFileDataSource
@@ -20,6 +21,8 @@ from flagkeep.ldclient._events import AsyncForeignEvents
 from flagkeep.ldclient._store_core import AsyncStoreCore, is_async_native
 from flagkeep.ldclient.async_feature_store import AsyncInMemoryFeatureStore
 from flagkeep.ldclient.async_feature_store_helpers import AsyncCachingStoreWrapper
+
+_in_use: Final[WeakSet[AsyncFeatureStore]] = WeakSet()
 
 
 class _Lending(AsyncCachingStoreWrapper):
@@ -112,7 +115,7 @@ class AsyncAssembly(AssemblyBase[AsyncCoreClient]):
         elif self.has_source or (seconds > 0 and await self._is_store_initialized(seconds)):
             await self.client.wait_until_ready(seconds)
 
-    async def _is_store_initialized(self, timeout: float) -> bool:  # noqa: ASYNC109  the store's name
+    async def _is_store_initialized(self, timeout: float) -> bool:
         status = self.client.status.store
         if self._store is None or status is None or not status.available:
             return False
@@ -131,7 +134,7 @@ class AsyncAssembly(AssemblyBase[AsyncCoreClient]):
 
     def _store_of(self, store: Any) -> AsyncFeatureStore:
         if is_async_native(store):
-            return store
+            return _taken(store)
         return store._core.lent() if _lends_its_store(store) else AsyncForeignStore(store)
 
     def _is_foreign(self) -> bool:
@@ -162,6 +165,21 @@ class AsyncAssembly(AssemblyBase[AsyncCoreClient]):
             memory=memory,
             foreign_events=AsyncForeignEvents(processor, runtime.draw) if processor else None,
         )
+
+
+def _taken(store: AsyncFeatureStore) -> AsyncFeatureStore:
+    """Return a store of `flagkeep.stores`, which ends with the client that is given it.
+
+    Raises:
+        ConfigError: another client was given it.
+    """
+    if store in _in_use:
+        raise ConfigError(
+            f"the {store.name} store in feature_store serves one AsyncLDClient only:"
+            " make a new store for a new client"
+        )
+    _in_use.add(store)
+    return store
 
 
 def _lends_its_store(store: object) -> TypeGuard[_Lending]:

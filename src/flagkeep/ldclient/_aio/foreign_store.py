@@ -33,7 +33,7 @@ class AsyncForeignStore:
         self,
         wanted: Iterable[ItemRef],
         *,
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109  a foreign store has its own limits
+        timeout: float | None = None,  # noqa: ARG002  a foreign store has its own limits
     ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, one question for each."""
         found = {}
@@ -44,7 +44,7 @@ class AsyncForeignStore:
                 found[ref] = item
         return found
 
-    async def get_all(self, *, timeout: float | None = None) -> StoreContents:  # noqa: ARG002, ASYNC109
+    async def get_all(self, *, timeout: float | None = None) -> StoreContents:  # noqa: ARG002
         """Return everything."""
         async with self._errors("all", partial(self._all, Kind.FLAG)):
             return StoreContents(
@@ -53,7 +53,7 @@ class AsyncForeignStore:
                 await self._all(Kind.SEGMENT),
             )
 
-    async def is_initialized(self, *, timeout: float | None = None) -> bool:  # noqa: ARG002, ASYNC109
+    async def is_initialized(self, *, timeout: float | None = None) -> bool:  # noqa: ARG002
         """Return whether a full set was ever written.
 
         As in `_foreign_store`, the read that failed last has to work first.
