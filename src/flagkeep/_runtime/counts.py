@@ -10,7 +10,6 @@ from threading import local
 from typing import Any, final
 from weakref import ref
 
-from flagkeep._runtime import fork
 from flagkeep._runtime.guard import Guard
 from flagkeep.evaluation.result import Result
 from flagkeep.events.summary import Summary
@@ -118,7 +117,6 @@ class Counts:
         self.mine = local()
         self._guard = Guard()
         self._shelves: dict[int, tuple[Shelf, ref[_Token]]] = {}
-        fork.watch(self, fork.Rank.LOCK)
 
     def tally(self) -> Tally:
         """Return where the calling thread counts."""
@@ -144,8 +142,8 @@ class Counts:
                 if is_over:
                     self._shelves.pop(name, None)
 
-    def after_fork(self) -> None:
-        """In a child: what was counted before is the parent's to send."""
+    def forget(self) -> None:
+        """In the child of a fork: what was counted before is the parent's to send."""
         self._shelves = {}
         self.mine = local()
 

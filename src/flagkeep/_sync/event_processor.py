@@ -78,6 +78,8 @@ class EventProcessor:
 
     def start(self) -> None:
         """Begin to deliver."""
+        with self._guard:
+            self._seen.forget_all_if_due(runtime.monotonic())  # from now on the time counts
         self._work.later(self._settings.context_keys_flush_interval, self._forget_contexts)
         self.sender.start()
         if self._diagnostics is not None:
@@ -98,11 +100,12 @@ class EventProcessor:
         return count
 
     def forget_parent(self) -> None:
-        """In the child of a fork: what waits is the parent's to send."""
-        self._buffer = self._new_buffer()
-        self._seen = self._nobody_seen()
+        """In the child of a fork: what waits is the parent's to send, if there is one that can."""
         self.sender.requester = self._upstream.requester
-        self.sender.forget_parent()
+        if not self.sender.forget_parent():
+            self._counts.forget()
+            self._buffer = self._new_buffer()
+            self._seen = self._nobody_seen()
         if self._diagnostics is not None:
             self._diagnostics.forget_parent()
 
