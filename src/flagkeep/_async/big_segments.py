@@ -15,6 +15,7 @@ from flagkeep._async.interfaces import AsyncBigSegmentStore
 from flagkeep._async.listeners import AsyncStatusListeners
 from flagkeep._async.work import AsyncWork
 from flagkeep._runtime import aio as runtime
+from flagkeep._runtime import fork
 from flagkeep.config import BigSegmentSettings
 from flagkeep.errors import StoreError, as_store_error
 from flagkeep.evaluation.inputs import Membership
@@ -64,7 +65,8 @@ class AsyncBigSegments:
         listeners: of its status; told of each change after the first status.
 
     Args:
-        store: may be somebody else's; it is closed by `stop`.
+        store: may be somebody else's; it is closed by `stop`. If it has a method `after_fork`,
+            that is called in a child whose parent used it.
         patience: seconds that an evaluation may wait for all that it needs.
         max_age: how long, in seconds, memberships are used while the store fails; None: for ever.
         longest: seconds after which a question is given up.
@@ -100,6 +102,8 @@ class AsyncBigSegments:
         self._longest = self._limit = longest
         self._report_at = 0.0
         self._closed: runtime.Event | None = None
+        if hasattr(store, "after_fork"):
+            fork.watch(store, fork.Rank.STORE)
 
     def start(self) -> None:
         """Begin to ask how old the data is; at most once in a process has an effect."""
