@@ -55,7 +55,7 @@ class Wire(httpcore2.AsyncNetworkStream):
             async with asyncio.timeout(timeout):
                 return await asyncio.get_running_loop().sock_recv(self._sock, max_bytes)
         except TimeoutError:
-            raise TooSlow(f"nothing came for {timeout:.3g} s") from None
+            raise TooSlow(f"nothing came for {timeout:.2g} s") from None
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of it."""
@@ -63,7 +63,7 @@ class Wire(httpcore2.AsyncNetworkStream):
             async with asyncio.timeout(timeout):
                 await asyncio.get_running_loop().sock_sendall(self._sock, buffer)
         except TimeoutError:
-            raise TooSlow("it took too long to take in what was sent") from None
+            raise TooSlow("it takes too long to take in what is sent") from None
         except OSError as exc:
             self._stop.check()
             raise httpcore2.WriteError(exc) from exc
@@ -112,7 +112,7 @@ class TlsWire(httpcore2.AsyncNetworkStream):
                 while not self._tls.is_agreed():
                     await self._receive(None)
         except TimeoutError:
-            raise TooSlow(f"no agreement on TLS within {timeout:.3g} s") from None
+            raise TooSlow(f"no agreement on TLS within {timeout:.2g} s") from None
         finally:
             if waiting := self._tls.to_send():  # the rest, or why we refuse
                 await self._under.write(waiting, timeout)
@@ -177,7 +177,7 @@ class Network(httpcore2.AsyncNetworkBackend):
                 return await self._connect_one(host, port, timeout)
         except TimeoutError:
             raise TooSlow(
-                f"no connection within {timeout:.3g} s: is there a firewall between?"
+                f"no connection within {timeout:.2g} s: is there a firewall between?"
             ) from None
 
     async def _connect_one(self, host: str, port: int, timeout: float | None) -> Wire:

@@ -44,7 +44,8 @@ class Wire(httpcore2.NetworkStream):
         try:
             data = self._sock.recv(max_bytes)
         except TimeoutError:
-            raise TooSlow(f"nothing came for {limit:.3g} s") from None
+            limit_now(timeout)  # raises where the whole request has had its time
+            raise TooSlow(f"nothing came for {limit:.2g} s") from None
         except OSError:
             self._stop.check()
             raise
@@ -58,7 +59,8 @@ class Wire(httpcore2.NetworkStream):
             self._sock.settimeout(limit_now(timeout))
             self._sock.sendall(buffer)
         except TimeoutError:
-            raise TooSlow("it took too long to take in what was sent") from None
+            limit_now(timeout)
+            raise TooSlow("it takes too long to take in what is sent") from None
         except OSError as exc:
             self._stop.check()
             raise httpcore2.WriteError(exc) from exc
@@ -102,10 +104,14 @@ class TlsWire(httpcore2.NetworkStream):
 
     def agree(self, timeout: float | None) -> None:
         """Exchange certificates and keys, within so many seconds altogether."""
-        ends = None if timeout is None else time.monotonic() + timeout
+        limit = limit_now(timeout)
+        ends = None if limit is None else time.monotonic() + limit
         try:
             while not self._tls.is_agreed():
-                self._receive(None if ends is None else max(ends - time.monotonic(), 0.001))
+                self._receive(_left(ends))
+        except TooSlow:
+            limit_now(timeout)  # raises where the whole request has had its time
+            raise TooSlow(f"no agreement on TLS within {limit:.2g} s") from None
         finally:
             if waiting := self._tls.to_send():  # the rest, or why we refuse
                 self._under.write(waiting, timeout)
@@ -202,7 +208,7 @@ class Network(httpcore2.NetworkBackend):
 
 def _wait_for(sock: socket.socket, seconds: float | None) -> None:
     if not is_connected(sock, seconds):
-        raise TooSlow(f"no connection within {seconds:.3g} s: is there a firewall between?")
+        raise TooSlow(f"no connection within {seconds:.2g} s: is there a firewall between?")
     error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if error:
         raise OSError(error, "not connected")
@@ -210,7 +216,12 @@ def _wait_for(sock: socket.socket, seconds: float | None) -> None:
 
 
 def _left(ends: float | None) -> float | None:
-    return None if ends is None else max(ends - time.monotonic(), 0.001)
+    if ends is None:
+        return None
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise TooSlow("its name was looked up too slowly: does the DNS answer?")
+    return left
 
 
 class _Lookup:
@@ -232,7 +243,7 @@ class _Lookup:
             self._stop.remove(self)
         self._stop.check()
         if not in_time:
-            raise TooSlow(f"no address within {seconds:.3g} s: does the DNS answer?")
+            raise TooSlow(f"no address within {seconds:.2g} s: does the DNS answer?")
         if isinstance(self._found, OSError):
             raise self._found
         return self._found

@@ -18,6 +18,7 @@ from flagkeep._runtime.guard import Guard
 # Connections of a parent process: never used, never closed, never collected.
 ABANDONED: Final[list[object]] = []
 
+_NOTHING: Final = 0.0005  # seconds that a wait may end too early
 _SHUT_RDWR: Final = 2  # of the socket module, which is imported with the driver only
 
 
@@ -123,7 +124,7 @@ class Attempt:
         if self._ends is None:
             return seconds
         left = self._ends - time.monotonic()
-        if left <= 0:
+        if left <= _NOTHING:
             raise TooSlow(f"no complete answer within {self._seconds:g} s")
         return left if seconds is None else min(left, seconds)
 
