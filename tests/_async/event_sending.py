@@ -21,25 +21,33 @@ class AsyncSending:
 
     Args:
         http: settings of the connections.
+        work: the queue; one of its own if there is none.
         starts: whether it works by itself.
         **settings: of events.
     """
 
     def __init__(
-        self, *, http: HttpSettings | None = None, starts: bool = True, **settings: Any
+        self,
+        *,
+        http: HttpSettings | None = None,
+        work: AsyncWork | None = None,
+        starts: bool = True,
+        **settings: Any,
     ) -> None:
         self.upstream = AsyncFakeUpstream()
         self._http_settings = http or HttpSettings()
         self._starts = starts
         self._settings = {"flush_interval": NEVER, **settings}
         self.recorded: list[bytes] = []
-        self.work = AsyncWork()
+        self.work = work or AsyncWork()
 
     async def __aenter__(self) -> Self:
         self.upstream.start()
         self.http = AsyncHttp(self._http_settings)
         settings = EventSettings(**{"base_uri": self.upstream.uri, **self._settings})
-        self.sender = AsyncEventSender(settings, self.http, ASKER, self.work, self.take)
+        self.sender = AsyncEventSender(
+            settings, self.http, ASKER, self.work, self.take, pumped_timeout=0.2
+        )
         if self._starts:
             self.work.start()
             self.sender.start()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from flagkeep._async.work import AsyncWork
 from flagkeep._runtime import aio as runtime
 from flagkeep.config import HttpSettings
 from flagkeep.testing import Scripted
@@ -424,6 +425,118 @@ async def test_nothing_is_sent_after_the_end() -> None:
         sending.sender.post_diagnostic(b"{}")
         await sending.upstream.wait_for_request("/diagnostic")
         assert sending.delivered == []
+
+
+# --- without anybody in the background ----------------------------------------------------------
+
+
+class Pumped(AsyncWork):
+    """A queue that callers run, as where uWSGI lets no threads run."""
+
+    def start(self) -> None:
+        self.is_pumped = True
+
+    async def run(self) -> None:
+        await self.run_due(runtime.monotonic() + 10)
+
+
+class Full(AsyncWork):
+    """A queue in a process that can start no thread more."""
+
+    def aside(self, name: str, job: runtime.Job) -> None:  # noqa: ARG002  as the queue has it
+        raise RuntimeError("can't start new thread")
+
+
+async def test_callers_deliver_in_intervals() -> None:
+    work = Pumped()
+    async with AsyncSending(work=work, flush_interval=0.05) as sending:
+        sending.record("a")
+        await work.run()
+        assert sending.delivered == []  # not due yet
+        await until_due(work)
+        assert sending.delivered == ["a"]
+        sending.record("b")
+        await until_due(work)
+        assert sending.delivered == ["a", "b"]
+
+
+async def until_due(work: Pumped) -> None:
+    await runtime.Event().wait(0.06)
+    await work.run()
+
+
+async def test_callers_flush_on_their_own_time() -> None:
+    async with AsyncSending(work=Pumped()) as sending:
+        assert await sending.deliver("a")
+        assert sending.delivered == ["a"]
+        sending.upstream.respond("/bulk", Scripted(behaviour="hang"))
+        begun = runtime.monotonic()
+        assert not await sending.deliver("b", timeout=0.1)
+        assert runtime.monotonic() - begun < 1.0
+        assert await sending.deliver("c")
+        assert sorted(sending.delivered) == ["a", "b", "c"]
+
+
+async def test_callers_wait_no_longer_than_an_evaluation_may_take() -> None:
+    work = Pumped()
+    async with AsyncSending(work=work, flush_interval=0.05) as sending:
+        sending.upstream.always("/bulk", Scripted(behaviour="hang"))
+        sending.record("a")
+        begun = runtime.monotonic()
+        await until_due(work)
+        assert runtime.monotonic() - begun < 1.0
+        sending.upstream.always("/bulk", None)
+        assert await sending.sender.stop(10.0) == {}
+        assert sending.delivered == ["a"]
+
+
+async def test_callers_post_diagnostics_too() -> None:
+    work = Pumped()
+    async with AsyncSending(work=work) as sending:
+        sending.sender.post_diagnostic(b"{}")
+        await work.run()
+        assert len(sending.upstream.requests_to("/diagnostic")) == 1
+
+
+async def test_where_no_thread_can_be_started_the_queue_delivers_itself() -> None:
+    async with AsyncSending(work=Full()) as sending:
+        assert await sending.deliver("a")
+        assert sending.delivered == ["a"]
+
+
+# --- the end of the process ---------------------------------------------------------------------
+
+
+async def test_the_end_of_the_process_after_the_end_of_the_sender_is_quiet(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with AsyncSending() as sending:
+        await sending.sender.stop(10.0)
+        sending.record("a")
+        await sending.sender._finish(1.0)
+        sending.sender._complain(1.0)
+        assert lines(caplog) == []
+        assert sending.delivered == []
+
+
+async def test_the_end_of_the_process_delivers_or_says_what_is_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with AsyncSending() as sending:
+        sending.sender._complain(1.0)  # there is nothing to complain of
+        sending.record("a")
+        await sending.sender._finish(1.0)
+        assert sending.delivered == ["a"]
+        assert lines(caplog) == []
+    async with AsyncSending() as sending:
+        sending.upstream.stop_listening()
+        sending.record("a", "b")
+        await sending.sender._finish(0.1)
+        assert "2 events are lost" in lines(caplog)[-1]
+    async with AsyncSending() as sending:
+        sending.record("a", "b", "c")
+        sending.sender._complain(1.0)
+        assert "3 events are lost" in lines(caplog)[-1]
 
 
 # --- another event loop -------------------------------------------------------------------------

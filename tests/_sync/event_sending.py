@@ -21,25 +21,33 @@ class Sending:
 
     Args:
         http: settings of the connections.
+        work: the queue; one of its own if there is none.
         starts: whether it works by itself.
         **settings: of events.
     """
 
     def __init__(
-        self, *, http: HttpSettings | None = None, starts: bool = True, **settings: Any
+        self,
+        *,
+        http: HttpSettings | None = None,
+        work: Work | None = None,
+        starts: bool = True,
+        **settings: Any,
     ) -> None:
         self.upstream = FakeUpstream()
         self._http_settings = http or HttpSettings()
         self._starts = starts
         self._settings = {"flush_interval": NEVER, **settings}
         self.recorded: list[bytes] = []
-        self.work = Work()
+        self.work = work or Work()
 
     def __enter__(self) -> Self:
         self.upstream.start()
         self.http = Http(self._http_settings)
         settings = EventSettings(**{"base_uri": self.upstream.uri, **self._settings})
-        self.sender = EventSender(settings, self.http, ASKER, self.work, self.take)
+        self.sender = EventSender(
+            settings, self.http, ASKER, self.work, self.take, pumped_timeout=0.2
+        )
         if self._starts:
             self.work.start()
             self.sender.start()

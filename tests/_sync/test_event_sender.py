@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
 from flagkeep.config import HttpSettings
 from flagkeep.testing import Scripted
@@ -424,6 +425,118 @@ def test_nothing_is_sent_after_the_end() -> None:
         sending.sender.post_diagnostic(b"{}")
         sending.upstream.wait_for_request("/diagnostic")
         assert sending.delivered == []
+
+
+# --- without anybody in the background ----------------------------------------------------------
+
+
+class Pumped(Work):
+    """A queue that callers run, as where uWSGI lets no threads run."""
+
+    def start(self) -> None:
+        self.is_pumped = True
+
+    def run(self) -> None:
+        self.run_due(runtime.monotonic() + 10)
+
+
+class Full(Work):
+    """A queue in a process that can start no thread more."""
+
+    def aside(self, name: str, job: runtime.Job) -> None:  # noqa: ARG002  as the queue has it
+        raise RuntimeError("can't start new thread")
+
+
+def test_callers_deliver_in_intervals() -> None:
+    work = Pumped()
+    with Sending(work=work, flush_interval=0.05) as sending:
+        sending.record("a")
+        work.run()
+        assert sending.delivered == []  # not due yet
+        until_due(work)
+        assert sending.delivered == ["a"]
+        sending.record("b")
+        until_due(work)
+        assert sending.delivered == ["a", "b"]
+
+
+def until_due(work: Pumped) -> None:
+    runtime.Event().wait(0.06)
+    work.run()
+
+
+def test_callers_flush_on_their_own_time() -> None:
+    with Sending(work=Pumped()) as sending:
+        assert sending.deliver("a")
+        assert sending.delivered == ["a"]
+        sending.upstream.respond("/bulk", Scripted(behaviour="hang"))
+        begun = runtime.monotonic()
+        assert not sending.deliver("b", timeout=0.1)
+        assert runtime.monotonic() - begun < 1.0
+        assert sending.deliver("c")
+        assert sorted(sending.delivered) == ["a", "b", "c"]
+
+
+def test_callers_wait_no_longer_than_an_evaluation_may_take() -> None:
+    work = Pumped()
+    with Sending(work=work, flush_interval=0.05) as sending:
+        sending.upstream.always("/bulk", Scripted(behaviour="hang"))
+        sending.record("a")
+        begun = runtime.monotonic()
+        until_due(work)
+        assert runtime.monotonic() - begun < 1.0
+        sending.upstream.always("/bulk", None)
+        assert sending.sender.stop(10.0) == {}
+        assert sending.delivered == ["a"]
+
+
+def test_callers_post_diagnostics_too() -> None:
+    work = Pumped()
+    with Sending(work=work) as sending:
+        sending.sender.post_diagnostic(b"{}")
+        work.run()
+        assert len(sending.upstream.requests_to("/diagnostic")) == 1
+
+
+def test_where_no_thread_can_be_started_the_queue_delivers_itself() -> None:
+    with Sending(work=Full()) as sending:
+        assert sending.deliver("a")
+        assert sending.delivered == ["a"]
+
+
+# --- the end of the process ---------------------------------------------------------------------
+
+
+def test_the_end_of_the_process_after_the_end_of_the_sender_is_quiet(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Sending() as sending:
+        sending.sender.stop(10.0)
+        sending.record("a")
+        sending.sender._finish(1.0)
+        sending.sender._complain(1.0)
+        assert lines(caplog) == []
+        assert sending.delivered == []
+
+
+def test_the_end_of_the_process_delivers_or_says_what_is_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Sending() as sending:
+        sending.sender._complain(1.0)  # there is nothing to complain of
+        sending.record("a")
+        sending.sender._finish(1.0)
+        assert sending.delivered == ["a"]
+        assert lines(caplog) == []
+    with Sending() as sending:
+        sending.upstream.stop_listening()
+        sending.record("a", "b")
+        sending.sender._finish(0.1)
+        assert "2 events are lost" in lines(caplog)[-1]
+    with Sending() as sending:
+        sending.record("a", "b", "c")
+        sending.sender._complain(1.0)
+        assert "3 events are lost" in lines(caplog)[-1]
 
 
 # --- another event loop -------------------------------------------------------------------------

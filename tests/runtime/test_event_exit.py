@@ -111,6 +111,18 @@ def test_a_child_that_does_nothing(upstream: FakeUpstream) -> None:
     assert recorded(upstream) == {"import": 1}
 
 
+def test_a_child_that_is_forked_while_events_are_under_way(upstream: FakeUpstream) -> None:
+    upstream.respond("/bulk", Scripted(202, delay=0.3))
+    command = [sys.executable, "-m", "tests.runtime.exits.processes", "bare_fork_while_sending"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        upstream.wait_for_request("/bulk", timeout=20)
+        _, said = program.communicate("go\n", timeout=60)
+    assert (program.returncode, said) == (0, "")
+    assert recorded(upstream) == {"import": 1, "child": 1}
+
+
 def test_an_event_loop_that_closes_its_client(upstream: FakeUpstream) -> None:
     assert run("asyncio_closed") == ""
     assert recorded_by_asyncio(upstream) == ["coroutine"]

@@ -23,6 +23,7 @@ from flagkeep._runtime.legacy import Legacy
 from flagkeep.config import EventSettings
 from flagkeep.events.delivery import MAX_WAIT, RETRY_AFTER, Delivery, Outcome, Payload, outcome_of
 from flagkeep.events.losses import Loss
+from flagkeep.events.news import DeliveryNews
 from flagkeep.protocol.backoff import Doubling, ExtendedBackoff
 from flagkeep.protocol.http import Requester
 
@@ -114,8 +115,7 @@ class EventSender:
             normal=Doubling(2 * RETRY_AFTER, MAX_WAIT, runtime.draw),
             extended=ExtendedBackoff(runtime.draw),
         )
-        self._told_trouble: Outcome | None = None
-        self._told_losses: set[Loss] = set()
+        self._news = DeliveryNews()
         self._wanted = self._taken = 0  # numbers of flushes
         self._let_go()
 
@@ -129,6 +129,7 @@ class EventSender:
     def start(self) -> None:
         """Begin to deliver in intervals; at the end of the process, too, if nobody calls `stop`."""
         self._legacy.prepare()
+        self._alarm = None
         self._work.later(self._settings.flush_interval, self._tick)
 
     def forget_parent(self) -> bool:
@@ -333,13 +334,8 @@ class EventSender:
                 return
             gave_way = self._delivery.offer(events, flush)
         if gave_way:
-            self._tell_loss(
-                Loss.BYTES,
-                "%d events are dropped, as newer ones wait: over %d bytes cannot be delivered;"
-                " EventSettings.max_bytes is twice that",
-                gave_way,
-                self._settings.max_bytes // 2,
-            )
+            line = self._news.gave_way(gave_way, max_bytes=self._settings.max_bytes // 2)
+            log.log(line.level, line.message, *line.arguments)
 
     def _end(self) -> None:
         with self._guard:
@@ -391,7 +387,11 @@ class EventSender:
                 return
             outcome = self._delivery.answered(status, runtime.monotonic())
             self._wake()
-        self._tell(outcome, payload, problem)
+        line = self._news.answered(
+            outcome, events=len(payload.events), size=payload.size, problem=problem
+        )
+        if line is not None:
+            log.log(line.level, line.message, *line.arguments)
 
     def _post_diagnostic(self, body: bytes, tries: int) -> None:
         timeout = self._pumped_timeout if self._work.is_pumped else LONGEST_POST
@@ -405,51 +405,3 @@ class EventSender:
                 self._aside_diagnostic(body, tries - 1)
 
             self._work.later(RETRY_AFTER, post_again)
-
-    # --- what is said ----------------------------------------------------------------------------
-
-    def _tell(self, outcome: Outcome, payload: Payload, problem: str) -> None:
-        """Say what happened, if it is news; repeats at debug."""
-        events = len(payload.events)
-        if outcome is Outcome.DELIVERED:
-            self._told_losses.discard(Loss.BYTES)
-            if self._told_trouble is not None:
-                log.info("events are delivered again")
-            self._told_trouble = None
-        elif outcome is Outcome.TROUBLE:
-            self._tell_trouble(
-                outcome,
-                logging.WARNING,
-                "events cannot be delivered now: %s; they wait, and are sent again",
-                problem,
-            )
-        elif outcome is Outcome.REFUSED:
-            self._tell_trouble(
-                outcome,
-                logging.ERROR,
-                "events are refused: %s; check the SDK key. They wait, the newest are kept, and are"
-                " sent again in 5 minutes, later every hour",
-                problem,
-            )
-        elif outcome is Outcome.REJECTED:
-            self._tell_loss(
-                Loss.REJECTED,
-                "%d events are dropped: %s; check EventSettings.base_uri",
-                events,
-                problem,
-            )
-        elif events == 1:
-            self._tell_loss(
-                Loss.TOO_LARGE, "an event of %d bytes is dropped: %s", payload.size, problem
-            )
-        else:
-            log.debug("%d events are too large together: they are sent in two halves", events)
-
-    def _tell_trouble(self, outcome: Outcome, level: int, message: str, problem: str) -> None:
-        is_news, self._told_trouble = outcome is not self._told_trouble, outcome
-        log.log(level if is_news else logging.DEBUG, message, problem)
-
-    def _tell_loss(self, reason: Loss, message: str, *arguments: object) -> None:
-        is_news = reason not in self._told_losses
-        self._told_losses.add(reason)
-        log.log(logging.WARNING if is_news else logging.DEBUG, message, *arguments)

@@ -48,6 +48,18 @@ def bare_fork() -> None:
     os.waitpid(process, 0)
 
 
+def bare_fork_while_sending() -> None:
+    """What is under way when the process is forked is under way once."""
+    CLIENT.flush_soon()
+    until_asked()
+    bare_fork()
+
+
+def until_asked() -> None:
+    """Wait for the line that says that the upstream has the request."""
+    sys.stdin.readline()
+
+
 def bare_fork_unused() -> None:
     """A child that does nothing with its client sends nothing of its parent's."""
     process = os.fork()
