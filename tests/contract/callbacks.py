@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from flagkeep import Context, Detail, EvaluationSeries, Hook, TrackSeries
+from flagkeep.errors import StoreUnavailable
 from flagkeep.hooks import HookMetadata
 from flagkeep.storage.big_segments import BigSegmentMetadata
 from tests.contract.colours import Outside
@@ -132,15 +133,20 @@ class CallbackBigSegments:
         """Do nothing."""
 
     def _metadata(self) -> BigSegmentMetadata:
-        answer = msgspec.json.decode(post(f"{self._uri}/getMetadata"))
-        return BigSegmentMetadata(answer.get("lastUpToDate"))
+        return BigSegmentMetadata(self._ask("getMetadata").get("lastUpToDate"))
 
     def _membership(self, context_hash: str) -> dict[str, bool] | None:
-        asked = msgspec.json.encode({"contextHash": context_hash})
-        values = msgspec.json.decode(post(f"{self._uri}/getMembership", asked)).get("values")
+        values = self._ask("getMembership", contextHash=context_hash).get("values")
         if values is None:
             return None
         return {name: is_in for name, is_in in values.items() if is_in is not None}
+
+    def _ask(self, operation: str, **asked: str) -> Any:
+        try:
+            answer = post(f"{self._uri}/{operation}", msgspec.json.encode(asked))
+        except (CallbackFailed, OSError) as exc:
+            raise StoreUnavailable(self.name, operation, str(exc)) from exc
+        return msgspec.json.decode(answer)
 
 
 def _wire(context: object) -> Any:

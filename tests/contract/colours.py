@@ -111,6 +111,8 @@ class AsyncColour(Colour):
 
     def end(self) -> None:
         """Stop the loop."""
+        ending = self._loop.shutdown_default_executor()
+        asyncio.run_coroutine_threadsafe(ending, self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

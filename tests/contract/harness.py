@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 from typing import ClassVar, Final
 from urllib.error import URLError
@@ -19,6 +20,7 @@ SKIPPED: Final = "  SKIPPED: "
 FAILED: Final = ("  FAILED: ", "  FAILED (non-critical): ")
 SUMMARY: Final = "Test Summary: "
 TWIN: Final = "with old user"
+UNWANTED: Final = "(excluded by filter parameters)"
 
 
 class ServiceProcess(Server):
@@ -57,11 +59,17 @@ class ServiceProcess(Server):
         return self._log.read_text(errors="replace")
 
 
+class _Fate(Enum):
+    PASSED = auto()
+    FAILED = auto()
+    SKIPPED = auto()
+    UNWANTED = auto()  # by whoever has picked some tests
+
+
 @dataclass
 class _Begun:
     path: str
-    is_skipped: bool = False
-    has_failed: bool = False
+    fate: _Fate = _Fate.PASSED
 
 
 @dataclass
@@ -89,11 +97,12 @@ class Tally:
         elif line.startswith(SKIPPED):
             # The reason stands behind the path, in parentheses, and both may have some themselves.
             said = line.removeprefix(SKIPPED)
-            self._last(lambda path: said == path or said.startswith(f"{path} (")).is_skipped = True
+            test = self._last(lambda path: said == path or said.startswith(f"{path} ("))
+            test.fate = _Fate.UNWANTED if said.endswith(UNWANTED) else _Fate.SKIPPED
         for mark in FAILED:
             if line.startswith(mark):
                 self.failed.append(line.removeprefix(mark))
-                self._last(self.failed[-1].__eq__).has_failed = True
+                self._last(self.failed[-1].__eq__).fate = _Fate.FAILED
         self.is_complete |= line.startswith(SUMMARY)
 
     def _last(self, is_meant: Callable[[str], bool]) -> _Begun:
@@ -113,12 +122,12 @@ class Tally:
     @property
     def passed(self) -> int:
         """How many of them passed."""
-        return sum(not one.has_failed for one in self._counted())
+        return sum(one.fate is _Fate.PASSED for one in self._counted())
 
     @property
     def skipped(self) -> int:
-        """How many were skipped, groups counted as one."""
-        return sum(one.is_skipped for one in self._begun)
+        """How many the harness has skipped by itself, groups counted as one."""
+        return sum(one.fate is _Fate.SKIPPED for one in self._begun)
 
     @property
     def is_good(self) -> bool:
@@ -135,8 +144,11 @@ class Tally:
         return [
             one
             for one, then in zip(self._begun, following, strict=True)
-            if not (one.is_skipped or _is_group(one.path, then.path))
+            if one.fate in _RAN and not _is_group(one.path, then.path)
         ]
+
+
+_RAN: Final = frozenset({_Fate.PASSED, _Fate.FAILED})
 
 
 def _is_group(path: str, then: str) -> bool:

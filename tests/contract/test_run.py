@@ -28,6 +28,8 @@ Connecting to test service at http://127.0.0.1:1.
   SKIPPED: long/one (use -enable-long-running-tests to run)
 [other (x)]
   SKIPPED: other (x)
+[else]
+  SKIPPED: else (excluded by filter parameters)
 
 Test Summary: 9 total, 2 skipped, 7 ran
 """
