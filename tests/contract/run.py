@@ -116,6 +116,8 @@ def run_long(program: str, colours: Sequence[str], logs: Path) -> dict[str, list
 @contextmanager
 def redis_for_the_harness() -> Iterator[None]:
     """Run a Redis where the harness looks for one."""
+    if not any(map(shutil.which, RedisServer.programs)):
+        _refuse(f"{RedisServer.programs[0]} is not here: {RedisServer.install}")
     refuse_if_answered(REDIS_PORT)
     with _HarnessRedis():
         yield
@@ -145,12 +147,12 @@ def _addresses_of(host: str) -> set[str]:
 
 def _answers(address: str, port: int) -> bool:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.settimeout(2)
-        try:
+    try:
+        with socket.socket(family) as probe:
+            probe.settimeout(2)
             return probe.connect_ex((address, port)) == 0
-        except OSError:
-            return False
+    except OSError:  # no such addresses on this machine
+        return False
 
 
 def _total(tallies: Sequence[Tally]) -> str:

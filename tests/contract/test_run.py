@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.harness import ROOT, ServiceProcess, Tally, free_port_pairs, run_harness
-from tests.contract.run import LONG, refuse_if_answered
+from tests.contract.run import LONG, redis_for_the_harness, refuse_if_answered
+from tests.servers.redis import RedisServer
 
 SAID = """sdk-test-harness v2
 Connecting to test service at http://127.0.0.1:1.
@@ -111,6 +112,16 @@ def test_a_redis_of_somebody_else_is_refused(capsys: pytest.CaptureFixture[str])
     assert f"127.0.0.1 port {port}" in said
     assert "empty" in said
     refuse_if_answered(port)
+
+
+def test_without_a_redis_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(RedisServer, "programs", ("no-such-redis",))
+    with pytest.raises(SystemExit) as refused, redis_for_the_harness():
+        pass
+    assert refused.value.code == 2
+    assert "no-such-redis is not here: apt-get install" in capsys.readouterr().err
 
 
 def test_every_harness_gets_two_ports_of_its_own() -> None:
