@@ -89,6 +89,31 @@ async def test_what_was_asked_lately_is_not_asked_again() -> None:
         assert asking.store.count("amal") == 1
 
 
+async def test_what_is_remembered_can_be_looked_up_without_asking() -> None:
+    async with AsyncAsking(is_polled=False) as asking:
+        remembered = asking.big.remembered
+        assert remembered.get("amal") is None
+        assert asking.store.asked == []
+        await asking.ask("amal")
+        assert remembered["amal"].status is BigSegmentsStatus.HEALTHY
+        assert remembered.get("amal") is not None
+        assert list(remembered) == ["amal"]
+        assert len(remembered) == 1
+        with pytest.raises(KeyError):
+            remembered["noor"]
+        assert asking.store.count("amal") == 1
+
+
+async def test_nothing_is_remembered_while_it_is_unknown_how_far_it_can_be_trusted() -> None:
+    async with AsyncAsking(is_polled=False, patience=0.05) as asking:
+        asking.store.poll_gate.clear()
+        found = await asking.big.memberships(("amal",), runtime.monotonic() + 0.001)
+        assert found["amal"].status is BigSegmentsStatus.STORE_ERROR
+        await until(lambda: bool(asking.big._cache.fresh_keys(runtime.monotonic())))
+        assert asking.big.remembered.get("amal") is None
+        assert list(asking.big.remembered) == []
+
+
 async def test_it_is_asked_again_when_its_time_is_up() -> None:
     async with AsyncAsking(context_cache_time=0.01) as asking:
         await asking.ask("amal")

@@ -82,7 +82,9 @@ def test_a_membership_is_an_answer_for_its_time_and_remains_the_last_one_known()
     cache = MembershipCache(10, 5.0)
     cache.put("amal", {"s.g1": True}, 100.0)
     assert cache.get("amal", 104.9) == {"s.g1": True}
+    assert cache.fresh_keys(104.9) == ["amal"]
     assert cache.get("amal", 105.0) is None
+    assert cache.fresh_keys(105.0) == []
     assert cache.last_known("amal", 1e9) == {"s.g1": True}
     assert cache.last_known("noor", 100.0) == {}
 

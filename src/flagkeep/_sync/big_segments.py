@@ -7,9 +7,9 @@ an answer soon enough; meanwhile evaluations use what was known last, at once, a
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from flagkeep._sync.interfaces import BigSegmentStore
 from flagkeep._sync.listeners import StatusListeners
@@ -63,6 +63,7 @@ class BigSegments:
     Attributes:
         name: of the store.
         listeners: of its status; told of each change after the first status.
+        remembered: the memberships that need no question, as inputs of an evaluation.
 
     Args:
         store: may be somebody else's; it is closed by `stop`. If it has a method `after_fork`,
@@ -85,6 +86,7 @@ class BigSegments:
         own_name = getattr(store, "name", type(store).__name__)
         self.name: str = getattr(store, "label", own_name)
         self.listeners = StatusListeners(work)
+        self.remembered: Mapping[str, Membership] = _Remembered(self)
         self._store = store
         self._settings = settings
         self._work = work
@@ -153,6 +155,21 @@ class BigSegments:
                 found[question.key] = question.included
         status = self._status
         return {key: self._membership(key, found[key], status) for key in found}
+
+    def recall(self, key: str) -> Membership | None:
+        """Return a membership that was asked for lately; None if it has to be asked for."""
+        status = self._status
+        if status is None:
+            return None
+        with self._guard:
+            included = self._cache.get(key, runtime.monotonic())
+        return None if included is None else Membership(trust(status, is_known=True), included)
+
+    def fresh_keys(self) -> list[str]:
+        """Return the context keys that `recall` answers."""
+        with self._guard:
+            fresh = self._cache.fresh_keys(runtime.monotonic())
+        return [] if self._status is None else fresh
 
     def status(self) -> BigSegmentStoreStatus:
         """Return the state of the store; the first time, ask it."""
@@ -376,3 +393,27 @@ class BigSegments:
             log.exception("%s could not be closed", self.name)
         finally:
             closed.set()
+
+
+class _Remembered(Mapping[str, Membership]):
+    """What need not be asked for, as it is in the moment in which somebody looks."""
+
+    def __init__(self, big_segments: BigSegments) -> None:
+        self._recall = big_segments.recall
+        self._keys = big_segments.fresh_keys
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a membership, None if it has to be asked for."""
+        return self._recall(key) or default
+
+    def __getitem__(self, key: str) -> Membership:
+        found = self._recall(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys())
+
+    def __len__(self) -> int:
+        return len(self._keys())

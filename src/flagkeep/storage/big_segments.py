@@ -110,6 +110,10 @@ class MembershipCache:
         self._entries[key] = self._entries.pop(key)  # used last: the end of the line
         return entry[1]
 
+    def fresh_keys(self, now: float) -> list[str]:
+        """Return the keys of those that are fresh, the one used last at the end."""
+        return [key for key, (since, _) in self._entries.items() if now - since < self._seconds]
+
     def last_known(self, key: str, now: float) -> Mapping[str, bool]:
         """Return a membership that may be old; an empty one if nothing is known."""
         entry = self._entries.get(key)
