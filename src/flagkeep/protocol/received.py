@@ -18,9 +18,11 @@ from flagkeep.model.segment import Segment, SegmentRule
 Texts = Mapping[str, msgspec.Raw | bytes]
 """JSON text by key."""
 
-# An item whose values are all scalars, as nearly all are: that it is not nested too deeply need not
-# be looked at again.
+# An item whose values have a few levels at most, as nearly all: that it is not nested too deeply
+# need not be looked at again.
 _Scalar = str | float | int | bool | None
+_Flat = _Scalar | list[_Scalar] | dict[str, _Scalar]
+_Shallow = _Scalar | list[_Flat] | dict[str, _Flat]
 
 
 class _FlatClause(Clause, frozen=True):
@@ -36,7 +38,7 @@ class _FlatSegmentRule(SegmentRule, frozen=True):
 
 
 class _FlatFlag(Flag, frozen=True):
-    variations: list[_Scalar] = msgspec.field(default_factory=list)
+    variations: list[_Shallow] = msgspec.field(default_factory=list)
     rules: list[_FlatFlagRule] = msgspec.field(default_factory=list)  # type: ignore[assignment]  # as above
 
 
@@ -54,8 +56,19 @@ _REFUSED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 def read_items(kind: Kind, texts: Texts, bad: list[BadItem]) -> dict[str, SerializedItem]:
     """Return the items that can be used; the others are added to `bad`."""
     items = {}
-    for key, text in texts.items():
-        found = read_item(kind, key, bytes(text))
+    decode = _FLAT[kind]
+    for key, raw in texts.items():
+        text = bytes(raw)
+        try:
+            item = decode(text)
+        except _REFUSED:
+            is_good = False
+        else:
+            is_good = item.version >= 0
+        if is_good:  # as `read_item`, without a call for each of ten thousand
+            items[key] = SerializedItem(item.version, item.deleted, text)
+            continue
+        found = read_item(kind, key, text)
         if isinstance(found, BadItem):
             bad.append(found)
         else:

@@ -1,7 +1,7 @@
 """The environment as one process holds it: what changes do to it, and whom they concern."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -12,7 +12,7 @@ from flagkeep.model.codec import decode
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.model.references import references
 
-_MAY_REFER: Final = re.compile(rb'segmentMatch|"prerequisites"\s*:\s*\[\s*\{')
+_PREREQUISITES: Final = re.compile(rb'"prerequisites"\s*:\s*\[\s*\{')
 
 
 class DataSet(msgspec.Struct, frozen=True):
@@ -65,6 +65,9 @@ def replaced(known: DataSet, changes: ChangeSet) -> Change:
 
 
 def _differing(before: Items, after: Items) -> Iterator[str]:
+    if not before:
+        yield from after
+        return
     for key in before.keys() | after.keys():
         old, new = before.get(key), after.get(key)
         if old is not new and old != new:
@@ -144,40 +147,62 @@ def complaint_about(ref: ItemRef, item: SerializedItem) -> BadItem | None:
 
 
 class Dependencies:
-    """Who depends on whom; remembers what each item refers to until the item changes."""
+    """Who depends on whom. Follows one state after the other, and reads only what has changed."""
 
     def __init__(self) -> None:
-        self._known: dict[ItemRef, tuple[bytes, tuple[ItemRef, ...]]] = {}
+        self._data = DataSet()
+        self._uses: dict[ItemRef, tuple[ItemRef, ...]] = {}
+        self._users: dict[ItemRef, set[ItemRef]] = {}
 
-    def affected_flags(self, old: DataSet, new: DataSet, changed: Iterable[ItemRef]) -> set[str]:
-        """Return the flags among `changed`, and all that depend on any of it, before or after."""
-        users = self._users_of(old)
-        for ref, more in self._users_of(new).items():
-            users.setdefault(ref, set()).update(more)
+    def affected_flags(self, old: DataSet, new: DataSet, changed: Collection[ItemRef]) -> set[str]:
+        """Return the flags among `changed`, and all that depend on any of it, before or after.
+
+        Args:
+            changed: all items in which the two states differ.
+        """
+        if old.flags is not self._data.flags or old.segments is not self._data.segments:
+            self._begin_with(old)
+        former = {ref: self._uses.pop(ref, ()) for ref in changed}
+        for ref in changed:
+            self._note(ref, new.item(ref))
+        found = {ref.key for ref in self._reached_from(changed) if ref.kind is Kind.FLAG}
+        for ref, used in former.items():
+            for one in used:
+                if one not in self._uses.get(ref, ()):
+                    self._users[one].discard(ref)
+        self._data = new
+        return found
+
+    def _begin_with(self, data: DataSet) -> None:
+        """Read everything: there was a state in between that nobody has shown."""
+        self._uses, self._users = {}, {}
+        for kind in Kind:
+            for key, item in data.of(kind).items():
+                if not item.deleted and _may_refer(item.data):
+                    self._note(ItemRef(kind, key), item)
+
+    def _note(self, ref: ItemRef, item: SerializedItem | None) -> None:
+        if item is None or item.deleted or not _may_refer(item.data):
+            return
+        used = references(decode(ref.kind, item.data, ref.key))
+        if used:
+            self._uses[ref] = used
+            for one in used:
+                self._users.setdefault(one, set()).add(ref)
+
+    def _reached_from(self, changed: Collection[ItemRef]) -> set[ItemRef]:
         reached = set(changed)
         waiting = list(reached)
         while waiting:
-            for user in users.get(waiting.pop(), ()):
+            for user in self._users.get(waiting.pop(), ()):
                 if user not in reached:
                     reached.add(user)
                     waiting.append(user)
-        return {ref.key for ref in reached if ref.kind is Kind.FLAG}
+        return reached
 
-    def _users_of(self, data: DataSet) -> dict[ItemRef, set[ItemRef]]:
-        users: dict[ItemRef, set[ItemRef]] = {}
-        for kind in Kind:
-            for key, item in data.of(kind).items():
-                if item.deleted or not _MAY_REFER.search(item.data):
-                    continue
-                ref = ItemRef(kind, key)
-                for used in self._references(ref, item):
-                    users.setdefault(used, set()).add(ref)
-        return users
 
-    def _references(self, ref: ItemRef, item: SerializedItem) -> tuple[ItemRef, ...]:
-        seen = self._known.get(ref)
-        if seen is not None and seen[0] == item.data:
-            return seen[1]
-        found = references(decode(ref.kind, item.data, ref.key))
-        self._known[ref] = (item.data, found)
-        return found
+def _may_refer(data: bytes) -> bool:
+    """Whether the text of an item may refer to others; far cheaper than to decode it."""
+    if b"segmentMatch" in data:
+        return True
+    return b'"prerequisites"' in data and _PREREQUISITES.search(data) is not None
