@@ -380,7 +380,6 @@ class AsyncDataSystem:
         """Take a report of the source's health."""
         if self._source is None:
             return
-        is_news = self._machine.report(state, error, runtime.wall_time())
         if state is SourceState.VALID:
             if self._complained_of and self._lost_touch is not None:
                 silent_for = runtime.monotonic() - self._lost_touch
@@ -389,6 +388,7 @@ class AsyncDataSystem:
             self._complained_of.clear()
         elif self._lost_touch is None:
             self._lost_touch = runtime.monotonic()
+        is_news = self._machine.report(state, error, runtime.wall_time())
         self._refresh_short_way()
         if error is not None:
             self._complain(error)
