@@ -47,7 +47,10 @@ def config(source: Any, **more: Any) -> Config:
 
 
 def client_of(
-    source: Any, *, store: AsyncFeatureStore | None = None, **settings: Any
+    source: Any,
+    *,
+    store: AsyncFeatureStore | None = None,
+    **settings: Any,
 ) -> AsyncClient:
     """Return a client without events of a source, or of what makes one."""
     return AsyncClient(config(source, **settings), store=store)
@@ -57,7 +60,11 @@ class AsyncScaledStreaming:
     """Streaming that gives up on silence after a fraction of a second."""
 
     def __init__(
-        self, upstream: AsyncFakeUpstream, silence: float, *, http: HttpSettings | None = None
+        self,
+        upstream: AsyncFakeUpstream,
+        silence: float,
+        *,
+        http: HttpSettings | None = None,
     ) -> None:
         self._settings = streaming(upstream)
         self._silence = silence
@@ -77,10 +84,16 @@ class AsyncScaledStreaming:
 class AsyncScaledPolling:
     """Polling that gives up on an answer after a fraction of a second."""
 
-    def __init__(self, upstream: AsyncFakeUpstream, patience: float) -> None:
+    def __init__(
+        self,
+        upstream: AsyncFakeUpstream,
+        patience: float,
+        *,
+        max_bytes: int = 1_000_000,
+    ) -> None:
         self._settings = polling(upstream)
         self._patience = patience
-        self.http = AsyncHttp(HttpSettings(read_timeout=0.2))
+        self.http = AsyncHttp(HttpSettings(read_timeout=0.2, max_response_bytes=max_bytes))
 
     def async_source(self) -> AsyncPollingSource:
         return AsyncPollingSource(
@@ -119,7 +132,8 @@ async def until_error(client: AsyncClient) -> SourceError:
 
 
 def lines_of(
-    caplog: pytest.LogCaptureFixture, logger: str = "flagkeep.client"
+    caplog: pytest.LogCaptureFixture,
+    logger: str = "flagkeep.client",
 ) -> list[tuple[str, str]]:
     """Return level and text of what somebody should know; no line says a secret."""
     assert KEY not in caplog.text

@@ -47,7 +47,10 @@ def config(source: Any, **more: Any) -> Config:
 
 
 def client_of(
-    source: Any, *, store: FeatureStore | None = None, **settings: Any
+    source: Any,
+    *,
+    store: FeatureStore | None = None,
+    **settings: Any,
 ) -> Client:
     """Return a client without events of a source, or of what makes one."""
     return Client(config(source, **settings), store=store)
@@ -57,7 +60,11 @@ class ScaledStreaming:
     """Streaming that gives up on silence after a fraction of a second."""
 
     def __init__(
-        self, upstream: FakeUpstream, silence: float, *, http: HttpSettings | None = None
+        self,
+        upstream: FakeUpstream,
+        silence: float,
+        *,
+        http: HttpSettings | None = None,
     ) -> None:
         self._settings = streaming(upstream)
         self._silence = silence
@@ -77,10 +84,16 @@ class ScaledStreaming:
 class ScaledPolling:
     """Polling that gives up on an answer after a fraction of a second."""
 
-    def __init__(self, upstream: FakeUpstream, patience: float) -> None:
+    def __init__(
+        self,
+        upstream: FakeUpstream,
+        patience: float,
+        *,
+        max_bytes: int = 1_000_000,
+    ) -> None:
         self._settings = polling(upstream)
         self._patience = patience
-        self.http = Http(HttpSettings(read_timeout=0.2))
+        self.http = Http(HttpSettings(read_timeout=0.2, max_response_bytes=max_bytes))
 
     def source(self) -> PollingSource:
         return PollingSource(
@@ -119,7 +132,8 @@ def until_error(client: Client) -> SourceError:
 
 
 def lines_of(
-    caplog: pytest.LogCaptureFixture, logger: str = "flagkeep.client"
+    caplog: pytest.LogCaptureFixture,
+    logger: str = "flagkeep.client",
 ) -> list[tuple[str, str]]:
     """Return level and text of what somebody should know; no line says a secret."""
     assert KEY not in caplog.text
