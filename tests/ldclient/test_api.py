@@ -29,6 +29,10 @@ json.dump(describe(json.load(sys.stdin)), sys.stdout)
 DIFFERENCES: Final = {
     # Configurations of version 6 have no SDK key; it is missed with a DeprecationWarning.
     ("ldclient.config", "Config", "__init__"): ("(sdk_key, ", "(sdk_key='', "),
+    ("ldclient.async_config", "AsyncConfig", "__init__"): ("(sdk_key, ", "(sdk_key='', "),
+    # Made for their own class; there is no telling whose result it would be.
+    ("ldclient.migrations.types", "OperationResult", "success"): ("static ", "class "),
+    ("ldclient.migrations.types", "OperationResult", "fail"): ("static ", "class "),
     # As the interface has it.
     ("ldclient.feature_store", "InMemoryFeatureStore", "all"): ("callback)", "callback=...)"),
     # Its caller passes a kind; the official name is a slip.

@@ -154,13 +154,13 @@ def test_examples_with_a_database_of_a_later_release_say_so(example: str, named:
 @pytest.mark.parametrize(
     ("use", "said"),
     [
-        (CONNECTED, "the connection to LaunchDarkly: the client serves what its feature store"),
-        (ONLY_READING, "analytics events: none are sent"),
+        (CONNECTED, ["Missing or blank SDK key: LaunchDarkly is not asked; the client serves"]),
+        (ONLY_READING, []),
     ],
     ids=["connected", "only reading"],
 )
-def test_examples_with_redis_serve_what_it_holds_with_one_warning(
-    redis_url: str, store: str, use: str, said: str
+def test_examples_with_redis_serve_what_it_holds_with_one_warning_at_most(
+    redis_url: str, store: str, use: str, said: list[str]
 ) -> None:
     filling = Redis.new_feature_store(redis_url, "my-key-prefix")
     filling.init(environment(f="stored"))
@@ -168,8 +168,8 @@ def test_examples_with_redis_serve_what_it_holds_with_one_warning(
     example = (store + use).replace("redis://my-redis:6379", redis_url)
     done = attempt(INSTALL + IGNORE_OLD_NAME + example + USE)
     assert done.stdout == "True stored\n", done.stderr
-    (warning,) = done.stderr.splitlines()
-    assert said in warning
+    for warning, beginning in zip(done.stderr.splitlines(), said, strict=True):
+        assert warning.startswith(beginning)
 
 
 @pytest.mark.extras

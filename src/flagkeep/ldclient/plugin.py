@@ -92,8 +92,9 @@ class AsyncPlugin(ABC):
     def metadata(self) -> PluginMetadata:
         """Says which plugin it is."""
 
-    @abstractmethod
-    async def register(self, client: "AsyncLDClient", metadata: EnvironmentMetadata) -> None:
+    async def register(  # noqa: B027  a plugin may bring hooks only
+        self, client: "AsyncLDClient", metadata: EnvironmentMetadata
+    ) -> None:
         """Get to know a client, before its data source starts."""
 
     def get_hooks(
