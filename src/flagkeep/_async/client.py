@@ -40,8 +40,8 @@ from flagkeep.hooks import (
     ValueChangeListener,
 )
 from flagkeep.model.context import Context
-from flagkeep.model.detail import Detail, ErrorKind, error_reason
-from flagkeep.model.json_types import (
+from flagkeep.model.detail import Detail
+from flagkeep.model.json_types import TypeReader, read_stage
     TypeReader,
 )
 from flagkeep.model.migration import Stage
@@ -265,11 +265,10 @@ class AsyncClient(AsyncTypedVariations):
             default_stage: where the flag has no value, or one that is no stage.
         """
         default = default_stage if isinstance(default_stage, Stage) else Stage.OFF
-        flag, detail = await self._hooked(key, context, default.value, "migration_variation", None)
-        stage = Stage.from_str(detail.value) if isinstance(detail.value, str) else None
-        if stage is None:
-            reason = error_reason(ErrorKind.WRONG_TYPE)
-            stage, detail = default, Detail(default.value, None, reason, detail.data_age)
+        flag, detail = await self._hooked(
+            key, context, default.value, "migration_variation", read_stage
+        )
+        stage = Stage(detail.value)
         from flagkeep.events.migration_op import MigrationTracker  # noqa: PLC0415
 
         facts = None if flag is None else flag.facts
@@ -494,7 +493,7 @@ class AsyncClient(AsyncTypedVariations):
         if self._hooks.any or self._data.needs_long_way:
             catalog = EMPTY
         elif self._big_segments is not None:
-            catalog = catalog.viewed({})  # so that an unknown membership is not taken for none
+            catalog = catalog.viewed(self._big_segments.remembered)
         self._catalog = catalog
 
     async def _evaluate(

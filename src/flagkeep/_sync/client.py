@@ -40,7 +40,7 @@ from flagkeep.hooks import (
     ValueChangeListener,
 )
 from flagkeep.model.context import Context
-from flagkeep.model.detail import Detail, ErrorKind, error_reason
+from flagkeep.model.detail import Detail
 from flagkeep.model.json_types import (
     TypeReader,
 )
@@ -265,11 +265,10 @@ class Client(TypedVariations):
             default_stage: where the flag has no value, or one that is no stage.
         """
         default = default_stage if isinstance(default_stage, Stage) else Stage.OFF
-        flag, detail = self._hooked(key, context, default.value, "migration_variation", None)
-        stage = Stage.from_str(detail.value) if isinstance(detail.value, str) else None
-        if stage is None:
-            reason = error_reason(ErrorKind.WRONG_TYPE)
-            stage, detail = default, Detail(default.value, None, reason, detail.data_age)
+        flag, detail = self._hooked(
+            key, context, default.value, "migration_variation", read_stage
+        )
+        stage = Stage(detail.value)
         from flagkeep.events.migration_op import MigrationTracker  # noqa: PLC0415
 
         facts = None if flag is None else flag.facts
@@ -494,7 +493,7 @@ class Client(TypedVariations):
         if self._hooks.any or self._data.needs_long_way:
             catalog = EMPTY
         elif self._big_segments is not None:
-            catalog = catalog.viewed({})  # so that an unknown membership is not taken for none
+            catalog = catalog.viewed(self._big_segments.remembered)
         self._catalog = catalog
 
     def _evaluate(

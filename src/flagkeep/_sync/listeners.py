@@ -6,7 +6,7 @@ evaluator, so that they leave no trace in analytics events or hooks.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -30,6 +30,7 @@ log = logging.getLogger("flagkeep.client")
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
+NOTHING: Final[Mapping[str, Membership]] = {}
 
 
 class LookUp(Protocol):
@@ -89,11 +90,12 @@ class Listeners:
     """The listeners of one client.
 
     Attributes:
-        memberships: set by the owner: looks up the Big Segments of context keys.
+        memberships: set by the owner: looks up the Big Segments of context keys; None: there are
+            none.
     """
 
     def __init__(self, work: Work) -> None:
-        self.memberships: LookUp = _look_up_nothing
+        self.memberships: LookUp | None = None
         self._work = work
         self._guard = runtime.Guard()
         self._changes: list[tuple[str | None, ChangeListener]] = []
@@ -113,12 +115,13 @@ class Listeners:
         self, key: str, context: Context, listener: ValueChangeListener, catalog: Catalog
     ) -> Callable[[], None]:
         """Call `listener` when the flag's value for `context` differs from the one in `catalog`."""
+        watched = _Watched(key, context, listener, _UNKNOWN)
+        remove = self._keep(self._watched, watched)
         try:
-            value = _value_of(catalog, key, context)
+            watched.value = _value_of(self._view(catalog), key, context)
         except InputMissing:
-            value = _UNKNOWN
             self._work.notify(partial(self._settle, catalog))
-        return self._keep(self._watched, _Watched(key, context, listener, value))
+        return remove
 
     def swapped(
         self, old: DataSet, new: DataSet, refs: frozenset[ItemRef], catalog: Catalog
@@ -163,14 +166,16 @@ class Listeners:
         known: dict[str, Membership] = {}
         while True:
             try:
-                return _value_of(catalog, watched.key, watched.context)
+                return _value_of(self._view(catalog, known), watched.key, watched.context)
             except InputMissing as exc:
                 wanted = exc.memberships
-            found = self.memberships(wanted) if wanted else {}
-            if not found:
+            if not wanted or self.memberships is None:
                 return _UNKNOWN
-            known |= found
-            catalog = catalog.viewed(known)
+            known |= self.memberships(wanted)
+
+    def _view(self, catalog: Catalog, known: Mapping[str, Membership] = NOTHING) -> Catalog:
+        """Return the catalog for which a membership that is not known is missing, not none."""
+        return catalog if self.memberships is None else catalog.viewed(known)
 
     def _listed(self, listeners: Iterable[T]) -> list[T]:
         with self._guard:
@@ -204,7 +209,3 @@ def _value_of(catalog: Catalog, key: str, context: Context) -> Any:
     except Exception:  # what `variation` answers with the default
         log.exception("flag %r could not be evaluated for a listener", key)
         return None
-
-
-def _look_up_nothing(keys: tuple[str, ...]) -> dict[str, Membership]:  # noqa: ARG001
-    return {}

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flagkeep.model.migration import Stage
+
 TypeReader = Callable[[Any], tuple[bool, Any]]
 """From a JSON value to (whether it is of the type, the value as that type)."""
 
@@ -33,6 +35,11 @@ def read_float(value: Any) -> tuple[bool, Any]:
 def read_str(value: Any) -> tuple[bool, Any]:
     """Accept strings."""
     return isinstance(value, str), value
+
+
+def read_stage(value: Any) -> tuple[bool, Any]:
+    """Accept names of stages of a migration."""
+    return isinstance(value, str) and Stage.from_str(value) is not None, value
 
 
 def read_json(value: Any) -> tuple[bool, Any]:
