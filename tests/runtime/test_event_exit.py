@@ -14,6 +14,8 @@ from tests.runtime.exits.upstream import recorded
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
+# Forking a process with threads is what is tested here; Python 3.12 and later warn about it.
+PROGRAM = ("-W", "ignore:This process:DeprecationWarning", "-m", "tests.runtime.exits.processes")
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUpstream]:
 
 def run(way: str, code: int = 0) -> str:
     """Let a program end in a way of `exits.processes`, and return what it said."""
-    command = [sys.executable, "-m", "tests.runtime.exits.processes", way]
+    command = [sys.executable, *PROGRAM, way]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
@@ -113,7 +115,7 @@ def test_a_child_that_does_nothing(upstream: FakeUpstream) -> None:
 
 def test_a_child_that_is_forked_while_events_are_under_way(upstream: FakeUpstream) -> None:
     upstream.respond("/bulk", Scripted(202, delay=0.3))
-    command = [sys.executable, "-m", "tests.runtime.exits.processes", "bare_fork_while_sending"]
+    command = [sys.executable, *PROGRAM, "bare_fork_while_sending"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as program:
