@@ -199,12 +199,15 @@ class Story:
 
     def start_reader(self) -> tuple[Child, str]:
         """Start a reader; returns it with the time it took to its first value."""
-        given = self.place.surroundings(of_reader=True)
-        reader = self.start("reader.py", self.contexts, *FLAGS, given=given)
-        first = reader.wait_for("first")
+        return self.start_evaluating("reader.py", self.place.surroundings(of_reader=True))
+
+    def start_evaluating(self, script: str, given: dict[str, str]) -> tuple[Child, str]:
+        """Start a process that evaluates; returns it with the time it took to its first value."""
+        child = self.start(script, self.contexts, *FLAGS, given=given)
+        first = child.wait_for("first")
         check(first["value"] is True, f"the first value is {first['value']}")
-        reader.wait_for("ready")
-        return reader, milliseconds(first["at"] - reader.started)
+        child.wait_for("ready")
+        return child, milliseconds(first["at"] - child.started)
 
     def see(
         self,

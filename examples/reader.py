@@ -18,6 +18,8 @@ from given import fitting_cache, given_store
 
 from flagkeep import Client, Config, Context, FlagValueChange, StoreStatus
 
+ROUNDS = 101  # of timed evaluations
+
 _one_at_a_time = threading.Lock()
 
 
@@ -32,12 +34,29 @@ def main(contexts_file: str, *flags: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the story ends us
     logging.basicConfig(format="%(message)s")
     client = Client(Config(daemon=True, cache=fitting_cache()), store=given_store())
+    contexts = people_in(contexts_file)
+    tell_first(client, contexts, flags)
+    client.wait_until_ready()
+    serve(client, contexts, flags)
+
+
+def people_in(contexts_file: str) -> dict[str, Context]:
+    """Return contexts by name."""
     people = json.loads(Path(contexts_file).read_text(encoding="utf-8"))
-    contexts = {name: Context.from_dict(one) for name, one in people.items()}
+    return {name: Context.from_dict(one) for name, one in people.items()}
+
+
+def tell_first(client: Client, contexts: dict[str, Context], flags: tuple[str, ...]) -> None:
+    """Tell the value of the first flag for the first context as soon as there is one."""
     first = next(iter(contexts.values()))
-    tell("first", value=client.variation(flags[0], first, None))
+    while (value := client.variation(flags[0], first, None)) is None:
+        time.sleep(0.001)  # nothing has come yet
+    tell("first", value=value)
+
+
+def serve(client: Client, contexts: dict[str, Context], flags: tuple[str, ...]) -> None:
+    """Answer until nobody asks any more."""
     with client:
-        client.wait_until_ready()
         listen(client, contexts, flags)
         tell("ready")
         for line in sys.stdin:
@@ -63,17 +82,21 @@ def listen(client: Client, contexts: dict[str, Context], flags: tuple[str, ...])
 def answer(
     client: Client, contexts: dict[str, Context], flags: tuple[str, ...], *, question: str
 ) -> None:
-    """Answer with all values, or with how client and store are doing."""
+    """Answer with all values, with how client and store are doing, or after reporting."""
     if question == "values":
         values = {
             flag: {name: described(client, flag, context) for name, context in contexts.items()}
             for flag in flags
         }
-        tell("values", values=values, microseconds=1e6 * speed(client, contexts, flags))
+        seconds = speed(client, contexts, flags)
+        tell("values", values=values, microseconds=1e6 * seconds, times=1 + ROUNDS)
     elif question == "status":
         status = client.status
         store = status.store
         tell("status", age=status.data_age, push=store.push if store else "")
+    elif question == "report":
+        client.track("bought", next(iter(contexts.values())), metric_value=59.9)
+        tell("report", delivered=client.flush())
 
 
 def described(client: Client, flag: str, context: Context) -> dict[str, Any]:
@@ -86,7 +109,7 @@ def speed(client: Client, contexts: dict[str, Context], flags: tuple[str, ...]) 
     """Return the seconds that one of many evaluations takes, as a median of rounds."""
     pairs = [(flag, context) for flag in flags for context in contexts.values()]
     rounds = []
-    for _ in range(101):
+    for _ in range(ROUNDS):
         began = time.perf_counter()
         for flag, context in pairs:
             client.variation(flag, context, None)

@@ -1,9 +1,10 @@
 """flagkeep's main job, told as a story (`python examples/story.py`).
 
 A file of flags fills a store through one process; another process evaluates out of the store, and
-goes on doing so whatever happens to the file, to the first process and to the store. Everything
-that is claimed is checked before it is printed; if something does not hold, the story says what and
-ends with exit code 1.
+goes on doing so whatever happens to the file, to the first process and to the store. Then the flags
+come from an upstream on this machine, over a stream, and that goes away, too. Everything that is
+claimed is checked before it is printed; if something does not hold, the story says what and ends
+with exit code 1.
 
 The store is a SQLite file in a temporary folder. `STORE=sqlite:///path` puts it where you want it;
 `STORE=redis://host:6379/0` tells the same on Redis, under a prefix of its own that goes at the end.
@@ -25,6 +26,7 @@ from children import StoryFailedError
 from given import SQLITE
 from places import Place, RedisPlace, SQLitePlace
 from telling import say
+from upstream_acts import UpstreamChapter
 
 from flagkeep.errors import ConfigError, MissingExtra, StoreError
 from flagkeep.stores import RedisStore
@@ -88,6 +90,7 @@ def what_next(place: Place) -> None:
         **command_line(shown, place),
         "the flags of the shop": "examples/shop/flags.json",
         "your own program": "docs/quickstart.md",
+        "connecting it": "docs/connecting.md",
         "the tests": "make test",
     }
     if place.stays:
@@ -116,9 +119,11 @@ def end_by_signal(number: int, _frame: FrameType | None) -> None:
 def tell_in(folder: Path, place: Place) -> None:
     """Tell the story with a folder that is there for it alone."""
     story = Story(folder, place)
+    chapter = UpstreamChapter(story)
     say("flagkeep: feature flags that go on when everything around them fails", style="bold")
     try:
         story.tell()
+        chapter.tell()
     except StoryFailedError as exc:
         say()
         say(f"This did not hold: {exc}", style="bad")
@@ -128,6 +133,7 @@ def tell_in(folder: Path, place: Place) -> None:
         sys.exit(1)
     finally:
         story.end()
+        chapter.end()
         place.clean_up()
     what_next(place)
 

@@ -24,6 +24,12 @@ def title(text: str) -> None:
     say(text, style="bold")
 
 
+def tell_of(text: str) -> None:
+    """Print a paragraph."""
+    for line in textwrap.wrap(text, WIDTH - 7, break_long_words=False, break_on_hyphens=False):
+        say(f"   {line}")
+
+
 def table(names: Sequence[str], rows: Mapping[str, Sequence[dict[str, Any]]]) -> None:
     """Print flags by contexts: the value, and the reason in words below it."""
     lines = [("", list(names), True)]
