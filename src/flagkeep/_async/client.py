@@ -42,8 +42,6 @@ from flagkeep.hooks import (
 from flagkeep.model.context import Context
 from flagkeep.model.detail import Detail
 from flagkeep.model.json_types import TypeReader, read_stage
-    TypeReader,
-)
 from flagkeep.model.migration import Stage
 from flagkeep.model.status import ClientStatus
 from flagkeep.storage.big_segments import UNAVAILABLE, BigSegmentStoreStatus
