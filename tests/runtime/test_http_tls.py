@@ -10,7 +10,7 @@ import trustme
 from flagkeep.config import HttpSettings
 from flagkeep.errors import ConfigError
 from tests.runtime.http_colours import AnyHttp, Maker, problem_of
-from tests.servers.certificates import expired, server_context, write_certificates
+from tests.servers.certificates import expired, nameless_context, server_context, write_certificates
 from tests.servers.raw import OK, RawServer, says
 from tests.servers.server import LOOPBACK
 
@@ -44,9 +44,9 @@ def test_authority_of_ones_own_is_trusted(
 
 
 def test_certificate_with_a_common_name_only_is_trusted(
-    new_http: Maker, authority: trustme.CA, ca_file: str
+    new_http: Maker, authority: trustme.CA, ca_file: str, tmp_path: Path
 ) -> None:
-    tls = server_context(authority, common_name="localhost")
+    tls = nameless_context(authority, "localhost", tmp_path)
     with RawServer(says(EMPTY), tls=tls) as server:
         assert status_at(new_http(ca_file=ca_file), server, "localhost") == 200
 

@@ -2,8 +2,9 @@
 
 import select
 import socket
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -20,6 +21,35 @@ def limits_of(addresses: Sequence[T], seconds: float | None) -> Iterator[tuple[T
     for number, address in enumerate(addresses):
         left = None if ends is None else max(ends - time.monotonic(), 0.001)
         yield address, None if left is None else left / (len(addresses) - number)
+
+
+Found = list[Any] | OSError
+
+
+def finder_of(host: str, port: int) -> Callable[[], Found]:
+    """Return what looks up the addresses of a server."""
+
+    def find() -> Found:
+        try:
+            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as exc:
+            return exc
+        except UnicodeError:
+            return socket.gaierror(socket.EAI_NONAME, "not a name")
+
+    return find
+
+
+def aside(fn: Callable[[], None]) -> None:
+    """Look a name up beside the caller: nothing can end that, but it can be left behind."""
+    threading.Thread(target=fn, name="flagkeep-lookup", daemon=True).start()
+
+
+def addresses_in(found: Found) -> list[Any]:
+    """Return the addresses, or raise why there are none."""
+    if isinstance(found, OSError):
+        raise found
+    return found
 
 
 def is_number(host: str) -> bool:

@@ -6,13 +6,23 @@ Plain sockets and no transports: a socket can be shut down from any thread, and 
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 import httpcore2
 
-from flagkeep._runtime.http_addresses import close, is_ready_to_read, limits_of
+from flagkeep._runtime.http_addresses import (
+    Found,
+    addresses_in,
+    aside,
+    close,
+    finder_of,
+    is_number,
+    is_ready_to_read,
+    limits_of,
+)
 from flagkeep._runtime.http_stop import ATTEMPT, Stop, TooSlow, shut_down
 from flagkeep._runtime.http_tls import TlsEnd
 
@@ -181,11 +191,8 @@ class Network(httpcore2.AsyncNetworkBackend):
             ) from None
 
     async def _connect_one(self, host: str, port: int, timeout: float | None) -> Wire:
-        loop = asyncio.get_running_loop()
-        try:
-            addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except UnicodeError:
-            raise socket.gaierror(socket.EAI_NONAME, "not a name") from None
+        find = finder_of(host, port)
+        addresses = addresses_in(find() if is_number(host) else await found(find))
         problem: OSError = OSError("no address")
         for (family, kind, protocol, _, address), limit in limits_of(addresses, timeout):
             sock = socket.socket(family, kind, protocol)
@@ -193,7 +200,7 @@ class Network(httpcore2.AsyncNetworkBackend):
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 async with asyncio.timeout(limit):
-                    await loop.sock_connect(sock, address)
+                    await asyncio.get_running_loop().sock_connect(sock, address)
                 self._stop.add(sock, partial(shut_down, sock))
             except OSError as exc:
                 sock.close()
@@ -204,3 +211,21 @@ class Network(httpcore2.AsyncNetworkBackend):
             else:
                 return Wire(sock, self._stop)
         raise problem
+
+
+async def found(find: Callable[[], Found]) -> Found:
+    """Return what `find` does, beside the loop: the end of the loop does not wait for it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Found] = loop.create_future()
+
+    def settle(result: Found) -> None:
+        if not future.done():
+            future.set_result(result)
+
+    def run() -> None:
+        result = find()
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, result)
+
+    aside(run)
+    return await future

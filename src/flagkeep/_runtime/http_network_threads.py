@@ -15,7 +15,11 @@ import httpcore2
 
 from flagkeep._runtime import threads
 from flagkeep._runtime.http_addresses import (
+    Found,
+    addresses_in,
+    aside,
     close,
+    finder_of,
     is_connected,
     is_number,
     is_ready_to_read,
@@ -200,10 +204,31 @@ class Network(httpcore2.NetworkBackend):
         return sock
 
     def _look_up(self, host: str, port: int, seconds: float | None) -> list[Any]:
-        find = partial(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+        find = finder_of(host, port)
         if is_number(host) or threads.needs_pumping():
-            return find()
-        return _Lookup(find, self._stop).result(seconds)
+            return addresses_in(find())
+        return addresses_in(found_within(seconds, find, self._stop))
+
+
+def found_within(seconds: float | None, find: Callable[[], Found], stop: Stop) -> Found:
+    """Return what `find` does, in so many seconds and as long as nobody stops it."""
+    found: list[Found] = []
+    done = threading.Event()
+
+    def run() -> None:
+        found.append(find())
+        done.set()
+
+    stop.add(done, done.set)
+    try:
+        aside(run)
+        done.wait(seconds)
+    finally:
+        stop.remove(done)
+    stop.check()
+    if not found:
+        raise TooSlow(f"no address within {seconds:.2g} s: does the DNS answer?")
+    return found[0]
 
 
 def _wait_for(sock: socket.socket, seconds: float | None) -> None:
@@ -222,37 +247,3 @@ def _left(ends: float | None) -> float | None:
     if left <= 0:
         raise TooSlow("its name was looked up too slowly: does the DNS answer?")
     return left
-
-
-class _Lookup:
-    """Looks a name up in a thread of its own: nothing can end that, but it can be left behind."""
-
-    def __init__(self, find: Callable[[], list[Any]], stop: Stop) -> None:
-        self._find = find
-        self._stop = stop
-        self._done = threading.Event()
-        self._found: list[Any] | OSError = []
-
-    def result(self, seconds: float | None) -> list[Any]:
-        """Return the addresses, within so many seconds."""
-        self._stop.add(self, self._done.set)
-        try:
-            threading.Thread(target=self._run, name="flagkeep-lookup", daemon=True).start()
-            in_time = self._done.wait(seconds)
-        finally:
-            self._stop.remove(self)
-        self._stop.check()
-        if not in_time:
-            raise TooSlow(f"no address within {seconds:.2g} s: does the DNS answer?")
-        if isinstance(self._found, OSError):
-            raise self._found
-        return self._found
-
-    def _run(self) -> None:
-        try:
-            self._found = self._find()
-        except OSError as exc:
-            self._found = exc
-        except UnicodeError:
-            self._found = socket.gaierror(socket.EAI_NONAME, "not a name")
-        self._done.set()

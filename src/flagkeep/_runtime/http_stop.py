@@ -6,6 +6,7 @@ to another one a moment later. A child of a fork ends nothing that its parent go
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +14,6 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from flagkeep._runtime import fork
-from flagkeep._runtime.guard import Guard
 
 # Connections of a parent process: never used, never closed, never collected.
 ABANDONED: Final[list[object]] = []
@@ -37,12 +37,13 @@ class Stop:
         is_set: whether it has happened.
     """
 
-    __slots__ = ("__weakref__", "_ends", "_guard", "_process", "is_set")
+    __slots__ = ("__weakref__", "_ends", "_lock", "_process", "is_set")
 
     def __init__(self) -> None:
         self.is_set = False
         self._process = os.getpid()
-        self._guard = Guard()
+        # Again by the same thread: what is collected meanwhile may close a connection.
+        self._lock = threading.RLock()
         self._ends: dict[object, Callable[[], object]] = {}
         fork.watch(self, fork.Rank.STORE)
 
@@ -57,7 +58,7 @@ class Stop:
         Raises:
             Stopped: it has come to that.
         """
-        with self._guard:
+        with self._lock:
             if not self.is_set:
                 self._ends[thing] = end
                 return
@@ -65,7 +66,7 @@ class Stop:
 
     def remove(self, thing: object) -> None:
         """Forget a thing that has ended by itself."""
-        with self._guard:
+        with self._lock:
             self._ends.pop(thing, None)
 
     def check(self) -> None:
@@ -77,20 +78,21 @@ class Stop:
         """End everything."""
         if not self.is_ours:
             return
-        with self._guard:
+        with self._lock:
             self.is_set = True
-            for end in self._ends.values():
+            for end in list(self._ends.values()):
                 with suppress(OSError, RuntimeError):  # not connected, or its loop is closed
                     end()
 
     def take_all(self) -> list[object]:
         """Return all that were added and not removed, and forget them."""
-        with self._guard:
+        with self._lock:
             things, self._ends = list(self._ends), {}
         return things
 
     def after_fork(self) -> None:
         """Leave the parent's connections to the parent."""
+        self._lock = threading.RLock()
         ABANDONED.append(self._ends)
         self._ends = {}
         self.is_set = True
