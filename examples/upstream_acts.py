@@ -47,8 +47,8 @@ class UpstreamChapter:
         self.check_values(self.client)
         tell_of(
             f"A service on this machine plays LaunchDarkly: {self.upstream.uri}. No account is"
-            f" needed. Process {self.client.pid} opens a stream there and fills the same store. It had"
-            f" its first value {took} after its start, and has every value that the reader has."
+            f" needed. Process {self.client.pid} opens a stream there and fills the same store. It"
+            f" had its first value {took} after its start, and has every value that the reader has."
         )
 
     def change_and_report(self) -> None:
