@@ -49,10 +49,10 @@ def test_stream_that_breaks_off_is_an_error(new_http: Maker) -> None:
 
 def test_silence_ends_a_stream(new_http: Maker) -> None:
     with RawServer(Holds(HEAD, chunk(b"one"))) as server:
-        stream = new_http(read_timeout=0.01).stream(server.url, {}, silence=0.1)
+        stream = new_http(read_timeout=0.01).stream(server.url, {}, silence=0.3)
         stream.open()
         assert stream.read() == b"one"
-        with pytest.raises(UpstreamUnavailable, match=r"nothing came for 0\.1 s"):
+        with pytest.raises(UpstreamUnavailable, match=r"nothing came for 0\.3 s"):
             stream.read()
         stream.close()
 
