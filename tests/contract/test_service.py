@@ -152,6 +152,7 @@ def test_a_connected_client_fills_its_redis(
 ) -> None:
     store = {"store": {"type": "redis", "dsn": redis_url}, "cache": {"mode": "off"}}
     with driver.client(**streaming, persistentDataStore=store) as client:
+        assert client.value("text") == "b"  # whether the store has it by now or not
         upstream.wait_until(lambda: redis("EXISTS", "launchdarkly:$inited") == 1)
         assert client.value("text") == "b"
         assert json.loads(redis("HGET", "launchdarkly:features", "text"))["variations"][1] == "b"
