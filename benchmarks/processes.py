@@ -83,11 +83,16 @@ def fill(flagkeep: Path, files: Files, place: Path | str) -> None:
     run([flagkeep, PROGRAMS / "fill.py", files.document, place])
 
 
-def run(command: Sequence[str | Path]) -> str:
-    """Return what a program prints; its own complaints go to our standard error."""
-    words = [str(word) for word in command]
+def run(command: Sequence[str | Path], said: str = "") -> str:
+    """Return what a program prints, told `said`; its own complaints go to our standard error."""
     done = subprocess.run(
-        words, check=True, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True
+        [str(word) for word in command],
+        check=True,
+        cwd=ROOT,
+        env=clean_environment(),
+        input=said,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return done.stdout
 

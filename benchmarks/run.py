@@ -9,14 +9,15 @@ import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import interpreters, over_redis, processes
+from benchmarks import interpreters, over_redis, processes, upstream
 from benchmarks.cases import CASES, FACE_BUDGET_US, REFERENCE_US, Case
 from benchmarks.measure import THREADS
 from benchmarks.processes import Budget, run
-from benchmarks.report import Row, Verdict, print_rows
+from benchmarks.report import COLUMNS, Row, Verdict, print_rows
 
 # Which interpreter each face of `benchmarks.faces` runs in, in the order of the rounds.
 FACES: Final = {
@@ -25,8 +26,9 @@ FACES: Final = {
     "ldclient": "flagkeep",
     "evaluate": "flagkeep",
 }
-PARTS: Final = ("speed", "start", "memory", "redis", "outages")
+PARTS: Final = ("speed", "start", "memory", "redis", "outages", "stream", "events", "threads")
 ON_REDIS: Final = frozenset(("redis", "outages"))
+NEED_FILES: Final = frozenset(("start", "memory", "redis", "outages"))
 
 Times = dict[str, dict[str, float]]
 
@@ -39,6 +41,25 @@ def main() -> int:
         "official": interpreters.official(),
         "flagkeep": interpreters.flagkeep(build=not wanted.no_build),
     }
+    tables = of_one_sdk(pythons, wanted) + of_connected(pythons, wanted)
+    every = [row for table in tables for row in table.rows]
+    if wanted.json:
+        made = {
+            "machine": [table.heading for table in tables],
+            "rows": [row.as_dict() for row in every],
+        }
+        json.dump(made, sys.stdout, indent=1)
+        print()
+    else:
+        for table in tables:
+            if table.rows:
+                print_rows(table.heading, table.rows, table.columns)
+    over = [row.name for row in every if Verdict.OVER in row.verdicts()]
+    return 1 if wanted.check and over else 0
+
+
+def of_one_sdk(pythons: Mapping[str, Path], wanted: argparse.Namespace) -> "list[Table]":
+    """Measure what needs no service."""
     rows: list[Row] = []
     remarks = [machine()]
     if "speed" in wanted.part:
@@ -50,7 +71,7 @@ def main() -> int:
             f"budgets of evaluations x {scale:.2f}: what the official SDK takes for A here"
         )
     redis_rows: list[Row] = []
-    if set(wanted.part) != {"speed"}:
+    if NEED_FILES & set(wanted.part):
         progress("writing 10,000 flags …")
         files = processes.prepare(pythons["flagkeep"])
         if "start" in wanted.part:
@@ -60,18 +81,38 @@ def main() -> int:
             progress("weighing processes …")
             rows += memory(pythons, files, max(1, wanted.rounds // 2))
         redis_rows = on_redis(pythons, files, wanted)
-    if wanted.json:
-        every = [row.as_dict() for row in rows + redis_rows]
-        json.dump({"machine": remarks, "rows": every}, sys.stdout, indent=1)
-        print()
-    else:
-        if rows:
-            print_rows("; ".join(remarks), rows)
-        if redis_rows:
-            print_rows(over_redis.heading(pythons), redis_rows, over_redis.COLUMNS)
-    rows += redis_rows
-    over = [row.name for row in rows if Verdict.OVER in row.verdicts()]
-    return 1 if wanted.check and over else 0
+    tables = [Table("; ".join(remarks), rows, COLUMNS)]
+    if redis_rows:
+        tables.append(Table(over_redis.heading(pythons), redis_rows, over_redis.COLUMNS))
+    return tables
+
+
+def of_connected(pythons: Mapping[str, Path], wanted: argparse.Namespace) -> "list[Table]":
+    """Measure clients of a service."""
+    tables = []
+    if "stream" in wanted.part:
+        progress("following a stream …")
+        rows = upstream.stream(pythons, processes.prepare(pythons["flagkeep"]), wanted.rounds)
+        tables.append(Table("a stream on loopback", rows, upstream.STREAM_COLUMNS))
+    if "events" in wanted.part:
+        progress("evaluating with events on …")
+        rows, scale = upstream.events(pythons, max(1, wanted.rounds // 2))
+        heading = f"events; budgets x {scale:.2f}: what the official SDK takes for A with them here"
+        tables.append(Table(heading, rows, upstream.EVENT_COLUMNS))
+    if "threads" in wanted.part:
+        progress("evaluating in eight threads …")
+        rows = upstream.threads(pythons, max(1, wanted.rounds // 2))
+        tables.append(Table("eight threads, with events", rows, upstream.THREAD_COLUMNS))
+    return tables
+
+
+@dataclass(slots=True)
+class Table:
+    """Rows that are shown together."""
+
+    heading: str
+    rows: list[Row]
+    columns: Mapping[str, str]
 
 
 def arguments() -> argparse.Namespace:
