@@ -8,6 +8,7 @@ from flagkeep._runtime import threads as runtime
 from flagkeep.ldclient import Config, Context
 from flagkeep.ldclient.interfaces import FeatureStore, UpdateProcessor
 from flagkeep.ldclient.versioned_data_kind import FEATURES, SEGMENTS, VersionedDataKind
+from tests.servers.server import free_port
 
 USER: Final = Context.create("u")
 PATIENCE: Final = 10.0
@@ -32,6 +33,11 @@ def quiet(**settings: Any) -> Config:
 def keyless(**settings: Any) -> Config:
     """A configuration without a key, which therefore connects to nobody."""
     return Config("", send_events=False, **settings)
+
+
+def nobody(**settings: Any) -> Config:
+    """A configuration that would stream, from where nobody listens."""
+    return quiet(stream_uri=f"http://127.0.0.1:{free_port()}", **settings)
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -623,7 +623,9 @@ class LateSource(Source):
 )
 async def test_a_source_of_the_application(kind: type[Source], value: str) -> None:
     config = quiet(update_processor_class=kind)
-    async with AsyncLDClient(config) as client:
+    client = AsyncLDClient(config)
+    await client.start(0.3)
+    async with client:
         source = Source.made[-1]
         assert await client.is_initialized()
         assert await client.variation("f", USER, 0) == value

@@ -24,7 +24,7 @@ from flagkeep.model.codec import encode_json
 from flagkeep.model.item import ItemRef, Kind
 from flagkeep.stores import SQLiteStore
 from tests.ldclient.programs import attempt
-from tests.ldclient.sources import USER, Making, environment, flag, quiet, until
+from tests.ldclient.sources import USER, Making, environment, flag, nobody, quiet, until
 from tests.servers.redis import RedisServer
 from tests.servers.server import free_port
 
@@ -256,14 +256,14 @@ def test_daemon_mode_serves_what_is_there_and_writes_nothing(
 
 
 def test_without_an_upstream_the_marker_decides(store: CachingStoreWrapper) -> None:
-    config = quiet(feature_store=store)
-    with LDClient(config) as client:
+    config = nobody(feature_store=store)
+    with LDClient(config, 0) as client:
         assert not client.is_initialized()
         assert client.variation_detail("f", USER, 0).reason["errorKind"] == "CLIENT_NOT_READY"
     store.init(environment(f="stored"))
-    with LDClient(config) as client:
+    with LDClient(config, 0) as client:
         assert client.is_initialized()
-        assert client.variation("f", USER, 0) == "stored"
+        until(lambda: bool(client.variation("f", USER, 0) == "stored"))
 
 
 def test_a_store_serves_one_client_after_the_other_and_then_itself(
@@ -446,7 +446,7 @@ def test_a_redis_that_is_down_at_the_start_raises_nowhere(
         store.init(environment(f=1))
         server.cli("SAVE")
         server.kill()
-        with LDClient(quiet(use_ldd=use_ldd, feature_store=store)) as client:
+        with LDClient(nobody(use_ldd=use_ldd, feature_store=store), 0) as client:
             detail = client.variation_detail("f", USER, "default")
             assert detail.value == "default"
             assert detail.reason["kind"] == "ERROR"

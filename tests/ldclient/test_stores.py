@@ -27,11 +27,11 @@ from tests.ldclient.sources import (
     environment,
     flag,
     keyless,
+    nobody,
     quiet,
     until,
 )
 from tests.ldclient.test_feature_store import Database
-from tests.servers.server import free_port
 
 NOT_FOUND = "FLAG_NOT_FOUND"
 
@@ -150,8 +150,7 @@ def test_without_a_source_the_client_serves_what_the_store_holds(store: DictStor
 
 
 def test_without_upstream_an_empty_store_is_no_data(store: DictStore) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
-    with LDClient(quiet(feature_store=store, stream_uri=nobody), 0) as client:
+    with LDClient(nobody(feature_store=store), 0) as client:
         assert not client.is_initialized()
         assert client.variation_detail("f", USER, 0).reason["errorKind"] == "CLIENT_NOT_READY"
         store.broken = OSError("no database")
