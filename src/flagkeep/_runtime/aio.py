@@ -25,11 +25,13 @@ R_co = TypeVar("R_co", covariant=True)
 
 __all__ = [
     "IS_ASYNC", "SDK_NAME", "Call", "Event", "Guard", "Job", "Lock", "Task", "Worker", "at_exit",
-    "both", "call_listener", "call_stage", "can_spawn", "can_spawn_in_hook", "draw", "monotonic",
-    "needs_pumping", "run_job", "spawn", "start_stage", "wall_time", "within",
+    "beside", "both", "call_listener", "call_stage", "can_spawn", "can_spawn_in_hook", "draw",
+    "monotonic", "needs_pumping", "run_job", "spawn", "start_stage", "wall_time", "within",
 ]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
+
+LARGE: Final = 256 * 1024  # bytes; to read flags out of so many takes a millisecond
 
 monotonic = time.monotonic
 wall_time = time.time
@@ -238,6 +240,17 @@ class Worker:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix=self._name)
         return self._pool
+
+
+async def beside(size: int, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what `fn` makes of `size` bytes; of many beside the loop, which stood still else."""
+    if size < LARGE:
+        return fn(*args, **kwargs)
+    worker = Worker("flagkeep-read")
+    try:
+        return await worker.run(fn, *args, **kwargs)
+    finally:
+        worker.close()
 
 
 def at_exit(

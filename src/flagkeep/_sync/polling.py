@@ -90,9 +90,7 @@ class PollingSource:
         """Fetch everything once; returns what went wrong."""
         headers = {**self._requester.poll_headers(), **self._etags.header_for(self._url)}
         try:
-            answer = self._http.request(
-                "GET", self._url, headers, timeout=self._patience
-            )
+            answer = self._http.request("GET", self._url, headers, timeout=self._patience)
             problem = check_poll_response(answer.status)
             if problem is not None:
                 return problem
@@ -100,7 +98,7 @@ class PollingSource:
             if answer.status == NOT_MODIFIED:
                 sink.report(SourceState.VALID)
                 return None
-            changes = read_poll(answer.body)
+            changes = runtime.beside(len(answer.body), read_poll, answer.body)
         except UpstreamUnavailable as exc:
             return Problem(SourceErrorKind.NETWORK_ERROR, Failure.NORMAL, exc.reason)
         except InvalidData as exc:

@@ -144,7 +144,7 @@ class StreamingSource:
 
     def _handle(self, event: Event, sink: DataSink, attempt: "_Attempt") -> None:
         try:
-            changes = read_event(event)
+            changes = runtime.beside(len(event.data), read_event, event)
         except InvalidData as exc:
             raise InvalidData(f"event {event.name!r}: {exc.problem}", exc.path) from None
         if changes is None or self._stopped.is_set():
