@@ -1,11 +1,14 @@
 """Clients of the official API in forked children, with `postfork` and without."""
 
+import threading
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.ldclient.programs import run
+from flagkeep.testing import FakeUpstream
+from tests.ldclient.programs import PATIENCE, run
+from tests.ldclient.sources import flag
 
 HEAD: Final = """
 import os, sys, threading, time, warnings
@@ -195,3 +198,42 @@ def test_a_source_of_the_application_begins_anew_in_the_child(tmp_path: Path, ho
 @by_itself_or_not
 def test_test_data_works_on_in_the_child(how: str) -> None:
     assert run(TEST_DATA, how).splitlines() == ["[0]", "closed"]
+
+
+UPSTREAM: Final = (
+    HEAD
+    + """
+uri = sys.argv[2]
+config = Config("k", stream_uri=uri, events_uri=uri, flush_interval=3600, diagnostic_opt_out=True)
+client = LDClient(config)
+until(client, "first")
+client.track("in parent", USER)
+
+def look():
+    until(client, "second")
+    client.track("in child", Context.create("child"))
+
+child = in_child(client, look)
+print("forked", flush=True)
+assert ended(child) == 0
+until(client, "second")
+client.close()
+"""
+)
+
+
+@pytest.mark.parametrize("how", ["by itself", "postfork"])
+def test_fix_a_connected_client_works_in_the_child_and_events_are_sent_once(how: str) -> None:
+    """FIX (python-api.md 4): official relies on locks that may be held at fork time."""
+    with FakeUpstream() as upstream:
+        upstream.put({"f": flag("f", "first")})
+        program = threading.Thread(target=run, args=(UPSTREAM, how, upstream.uri))
+        program.start()
+        upstream.wait_for_streams(1, timeout=PATIENCE)
+        upstream.wait_for_request("/all", 2, timeout=PATIENCE)
+        upstream.patch("flags", flag("f", "second", 2))
+        program.join()
+        tracked = [(event["key"], event["context"]["key"]) for event in upstream.events("custom")]
+        assert sorted(tracked) == [("in child", "child"), ("in parent", "u")]
+        streams = upstream.requests_to("/all")
+        assert len({one.headers["x-launchdarkly-instance-id"] for one in streams}) == len(streams)

@@ -4,9 +4,11 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from flagkeep.ldclient import Config, Context, LDClient, MigratorBuilder, Result, Stage
 from flagkeep.ldclient.config import BigSegmentsConfig, HTTPConfig
@@ -21,9 +23,10 @@ from flagkeep.ldclient.interfaces import (
     FeatureRequester,
 )
 from flagkeep.ldclient.versioned_data_kind import FEATURES, SEGMENTS
-from flagkeep.testing import FakeUpstream, Scripted
+from flagkeep.testing import BigSegmentData, FakeUpstream, Scripted
 from tests.ldclient.sources import USER, DictStore, environment, flag, until
 from tests.ldclient.test_hooks import Recorder
+from tests.servers.certificates import server_context
 from tests.servers.server import free_port
 
 KEY = "sdk-key"
@@ -180,6 +183,44 @@ def test_hooks_are_told_what_the_environment_is_called(upstream: FakeUpstream) -
     with LDClient(to(upstream, send_events=False, hooks=[hook])) as client:
         client.variation("f", USER, 7)
     assert hook.series[0] == EvaluationSeriesContext("f", USER, 7, "variation", "env-1")
+
+
+def test_fix_a_patch_that_is_older_than_what_is_known_is_no_change(upstream: FakeUpstream) -> None:
+    """FIX (data-sources.md 10): official tells of patches that its store ignored."""
+    upstream.put({"f": flag("f", "new", 5)})
+    heard: list[str] = []
+    with LDClient(to(upstream, send_events=False)) as client:
+        client.flag_tracker.add_listener(lambda change: heard.append(change.key))
+        upstream.patch("flags", flag("f", "old", 4))
+        upstream.patch("flags", flag("g", "added"))
+        until(lambda: bool(heard))
+        assert client.variation("f", USER, 0) == "new"
+    assert heard == ["g"]
+
+
+def test_fix_a_client_certificate_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FIX (data-sources.md 9): the official client for threads ignores `cert_file` silently."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("amal@example.com").private_key_and_cert_chain_pem.write_to_path(
+        tmp_path / "own.pem"
+    )
+    http = HTTPConfig(ca_certs=str(tmp_path / "ca.pem"), cert_file=str(tmp_path / "own.pem"))
+    tls = server_context(authority, "127.0.0.1", "localhost", wants_certificate=True)
+    with FakeUpstream(tls=tls) as upstream:
+        upstream.put({"f": flag("f", "encrypted")})
+        config = Config(
+            KEY,
+            stream_uri=upstream.uri,
+            events_uri=upstream.uri,
+            http=http,
+            diagnostic_opt_out=True,
+        )
+        with LDClient(config) as client:
+            assert client.variation("f", USER, 0) == "encrypted"
+        assert {request.path for request in upstream.requests} == {"/all", "/bulk"}
+        assert all(request.certificate for request in upstream.requests)
 
 
 # --- a requester of the application -------------------------------------------------------------
@@ -461,6 +502,15 @@ def test_a_big_segment_store_is_stopped_with_its_last_client(upstream: FakeUpstr
     assert store.stopped == 0
     other.close()
     assert store.stopped == 1
+
+
+def test_a_big_segment_store_of_flagkeep_may_be_given(upstream: FakeUpstream) -> None:
+    members = BigSegmentData().include("big", "u", generation=2)
+    upstream.put({"f": flag("f", 0) | IN_SEGMENT}, {"big": BIG})
+    settings: Any = BigSegmentsConfig(members.store())  # type: ignore[arg-type]  # an extra
+    with LDClient(to(upstream, send_events=False, big_segments=settings)) as client:
+        assert client.variation("f", USER, None) == "in"
+        assert client.variation("f", Context.create("v"), None) == "out"
 
 
 def test_listeners_hear_of_a_big_segment_store(upstream: FakeUpstream) -> None:

@@ -11,7 +11,7 @@ from flagkeep.config import Config as CoreConfig
 from flagkeep.config import FileSource
 from flagkeep.errors import StoreError
 from flagkeep.ldclient._assembly_base import AssemblyBase, is_plain
-from flagkeep.ldclient._big_segments import ForeignBigSegments
+from flagkeep.ldclient._big_segments import asked
 from flagkeep.ldclient._bridge import CustomSource, StoreSource
 from flagkeep.ldclient._events import ForeignEvents
 from flagkeep.ldclient._foreign_store import ForeignStore
@@ -160,12 +160,12 @@ class Assembly(AssemblyBase[CoreClient]):
         return RequesterSource(self._config)
 
     def _new_client(self, settings: CoreConfig, memory: Any) -> CoreClient:
-        big_segments = self._config.big_segments.store if self.has_big_segments else None
+        store = self._config.big_segments.store if self.has_big_segments else None
         processor = self._new_event_processor()
         client = CoreClient(
             settings,
             store=self._store,
-            big_segment_store=None if big_segments is None else ForeignBigSegments(big_segments),
+            big_segment_store=asked(store),
             memory=memory,
             foreign_events=ForeignEvents(processor, runtime.draw) if processor else None,
         )

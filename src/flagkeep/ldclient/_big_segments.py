@@ -1,4 +1,4 @@
-"""A `BigSegmentStore` of the application as the core asks it.
+"""A `BigSegmentStore` of the application as the core asks it; one of the core's is left as it is.
 
 The application made it, and may use it in several clients, one after the other or at once: it is
 stopped with the last of them.
@@ -93,6 +93,22 @@ class AsyncForeignBigSegments(ForeignBigSegmentsBase):
         """Stop the store, if no other client uses it."""
         if self._leave():
             await self._store.stop()
+
+
+def asked(store: Any) -> Any:
+    """Return what the core of an `LDClient` asks; None if there is no store."""
+    return store if store is None or _is_of_core(store, "close") else ForeignBigSegments(store)
+
+
+def async_asked(store: Any) -> Any:
+    """Return what the core of an `AsyncLDClient` asks; None if there is no store."""
+    is_ready = store is None or _is_of_core(store, "aclose")
+    return store if is_ready else AsyncForeignBigSegments(store)
+
+
+def _is_of_core(store: object, closing: str) -> bool:
+    made = type(store)
+    return hasattr(made, closing) and not hasattr(made, "stop")
 
 
 def metadata(official: Any) -> BigSegmentMetadata:

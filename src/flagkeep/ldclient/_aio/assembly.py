@@ -16,7 +16,7 @@ from flagkeep.ldclient._aio.foreign_store import AsyncForeignStore
 from flagkeep.ldclient._aio.requester import AsyncRequesterSource
 from flagkeep.ldclient._aio.update_sink import AsyncUpdateSink
 from flagkeep.ldclient._assembly_base import AssemblyBase, is_plain
-from flagkeep.ldclient._big_segments import AsyncForeignBigSegments
+from flagkeep.ldclient._big_segments import async_asked
 from flagkeep.ldclient._events import AsyncForeignEvents
 from flagkeep.ldclient._store_core import AsyncStoreCore, is_async_native
 from flagkeep.ldclient.async_feature_store import AsyncInMemoryFeatureStore
@@ -154,14 +154,12 @@ class AsyncAssembly(AssemblyBase[AsyncCoreClient]):
         return AsyncRequesterSource(self._config)
 
     def _new_client(self, settings: CoreConfig, memory: Any) -> AsyncCoreClient:
-        big_segments = self._config.big_segments.store if self.has_big_segments else None
+        store = self._config.big_segments.store if self.has_big_segments else None
         processor = self._new_event_processor()
         return AsyncCoreClient(
             settings,
             store=self._store,
-            big_segment_store=None
-            if big_segments is None
-            else AsyncForeignBigSegments(big_segments),
+            big_segment_store=async_asked(store),
             memory=memory,
             foreign_events=AsyncForeignEvents(processor, runtime.draw) if processor else None,
         )
