@@ -77,10 +77,11 @@ class AsyncHookRunner:
     def after_track(self, series: TrackSeries) -> None:
         """Tell everybody of a call of `track`; what is to be awaited goes on beside the caller."""
         for hook in self._hooks:
+            stage = f"after_track of hook {_name_of(hook)!r}"
             try:
-                runtime.start_stage("flagkeep-hook", hook.after_track, series)
+                runtime.start_stage(stage, hook.after_track, series)
             except Exception:
-                log.exception("after_track of hook %r failed", _name_of(hook))
+                log.exception("%s failed", stage)
 
 
 async def _before(hook: Hook, series: EvaluationSeries) -> HookData:

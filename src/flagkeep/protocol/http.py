@@ -36,6 +36,7 @@ _ADVICE: Final[Mapping[int, str]] = {
     404: "there is no such service at this address: check the base URI",
     405: "there is no such service at this address: check the base URI",
     407: "the proxy wants a user and a password: http://user:password@host:port",
+    408: "the request did not reach the server in time",
     429: "too many requests",
 }
 
