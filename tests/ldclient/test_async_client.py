@@ -118,6 +118,33 @@ async def test_making_a_client_starts_nothing_and_start_does(upstream: FakeUpstr
     assert await client.variation("f", USER, 0) == "streamed"
 
 
+def test_a_client_that_lost_its_event_loop_begins_anew_in_the_next() -> None:
+    client = AsyncLDClient(quiet(update_processor_class=Source))
+
+    async def use(value: str) -> None:
+        await client.start()
+
+        async def is_there() -> bool:
+            return bool(await client.variation("f", USER, 0) == value)
+
+        await until(is_there)
+        await Source.made[-1].store.upsert(FEATURES, flag("f", f"{value} more", 99))
+
+    asyncio.run(use("sourced"))
+    made = len(Source.made)
+
+    async def use_again() -> None:
+        assert await client.variation("f", USER, 0) == "sourced more"
+
+        async def is_made() -> bool:
+            return len(Source.made) > made
+
+        await until(is_made)
+        await client.close()
+
+    asyncio.run(use_again())
+
+
 def test_a_client_may_be_made_where_no_event_loop_runs() -> None:
     client = AsyncLDClient(AsyncConfig("k", offline=True))
 
@@ -268,6 +295,33 @@ async def test_an_event_processor_of_the_application(upstream: FakeUpstream) -> 
     assert processor.events[1].context is USER
     assert processor.calls == ["flush", "flush 1", "flush 2", "stop"]
     assert not upstream.requests_to("/bulk")
+
+
+async def test_an_event_processor_that_fails_is_logged(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(AsyncEventProcessor):
+        def __init__(self, config: AsyncConfig) -> None:
+            self.config = config
+
+        def send_event(self, event: Any) -> None:
+            raise OSError(event)
+
+        def flush(self) -> None:
+            raise OSError
+
+        async def flush_and_wait(self, timeout: float) -> bool:
+            raise OSError(timeout)
+
+        async def stop(self) -> None:
+            raise OSError
+
+    async with AsyncLDClient(to(upstream, event_processor_class=Failing)) as client:
+        assert await client.variation("f", USER, 0) == "streamed"
+        await client.flush()
+        assert not await client.flush_and_wait(1)
+    for problem in ("did not take", "could not flush", "could not be stopped"):
+        assert f"the event processor {problem}" in caplog.text
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -492,6 +546,7 @@ async def test_a_store_of_the_application_is_read_and_serves_when_it_fails() -> 
         assert not provider.is_monitoring_enabled()
         store.inner.broken = OSError("no database")
         assert await client.variation("f", USER, 0) == 2
+        assert await client.is_initialized()
         assert not provider.status.available
         store.inner.broken = None
 

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 import trustme
 
-from flagkeep.ldclient import Config, Context, LDClient, MigratorBuilder, Result, Stage
+from flagkeep.ldclient import (
+    Config,
+    Context,
+    LDClient,
+    MigratorBuilder,
+    Operation,
+    Origin,
+    Result,
+    Stage,
+)
 from flagkeep.ldclient.config import BigSegmentsConfig, HTTPConfig
 from flagkeep.ldclient.hook import EvaluationSeriesContext
 from flagkeep.ldclient.interfaces import (
@@ -428,6 +437,42 @@ def test_an_event_processor_of_the_application_gets_the_events(
     assert processor.calls == ["flush", "stop"]
     assert "the event processor did not take" in caplog.text
     assert not upstream.requests_to("/bulk")
+
+
+def test_an_event_processor_that_fails_is_logged(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Processor):
+        def flush(self) -> None:
+            raise OSError
+
+        def stop(self) -> None:
+            raise OSError
+
+    with LDClient(to(upstream, event_processor_class=Failing)) as client:
+        client.flush()
+    assert "the event processor could not flush" in caplog.text
+    assert "the event processor could not be stopped" in caplog.text
+
+
+def test_an_event_processor_gets_migrations_and_experiments(upstream: FakeUpstream) -> None:
+    made: list[Processor] = []
+
+    def make(config: Config) -> Processor:
+        made.append(Processor(config))
+        return made[-1]
+
+    whole = {"variation": 0, "weight": 100_000}
+    experiment = {"rollout": {"kind": "experiment", "seed": 5, "variations": [whole]}}
+    upstream.put({"f": flag("f", "live") | {"fallthrough": experiment}})
+    with LDClient(to(upstream, event_processor_class=make)) as client:
+        _, tracker = client.migration_variation("f", USER, Stage.OFF)
+        client.track_migration_op(tracker.operation(Operation.READ).invoked(Origin.NEW))
+    evaluated, migrated = made[0].events
+    assert evaluated.track_events
+    assert evaluated.reason == {"kind": "FALLTHROUGH", "inExperiment": True}
+    assert (migrated.key, migrated.detail.value, migrated.invoked) == ("f", "live", {Origin.NEW})
+    assert repr(evaluated) == "EventInputEvaluation('f')"
 
 
 def test_an_event_processor_is_not_made_where_events_are_off() -> None:

@@ -14,6 +14,7 @@ around such a store, which is what the factories of `Redis` return, lends the cl
 behind it and its cache time: last known good, refreshing, status and forks are the core's business.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, Final, Generic, TypeGuard, TypeVar
 
 from flagkeep.config import CachePolicy, StorePolicy
@@ -36,7 +37,7 @@ T = TypeVar("T")
 _OWN_METHODS: Final = ("get", "all", "init", "upsert", "delete", "initialized")
 
 
-class AssemblyBase(Generic[ClientT]):
+class AssemblyBase(ABC, Generic[ClientT]):
     """One client of the core, with what this face puts before and behind it.
 
     Attributes:
@@ -84,37 +85,41 @@ class AssemblyBase(Generic[ClientT]):
 
     # --- what a colour has ---------------------------------------------------------------------
 
+    @abstractmethod
     def _is_memory(self, store: Any) -> bool:
         """Whether it is the store in memory, and not a subclass that does something else."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _new_memory(self) -> Any:
-        raise NotImplementedError
+        """Return an empty store in memory."""
 
+    @abstractmethod
     def _store_of(self, store: Any) -> Any:
         """Return a store of the core: the given one, one that it lends, or one around it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _is_foreign(self) -> bool:
         """Whether the store in use is one of the application."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _lent_cache(self, store: Any) -> float | None:
         """Return the cache time of a wrapper that lends its store; None if it is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _source_of_memory(self, inner: Any) -> Any:
         """Return a source of what is in memory, fed by `inner`, which is one of the core's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _source_of_processor(self, make: Any) -> Any:
-        raise NotImplementedError
+        """Return a source around what `make`, of the application, makes."""
 
+    @abstractmethod
     def _requester_source(self) -> Any:
-        raise NotImplementedError
+        """Return a source that polls with a class of the application."""
 
+    @abstractmethod
     def _new_client(self, settings: CoreConfig, memory: Any) -> ClientT:
-        raise NotImplementedError
+        """Return a client of the core; what it gets from upstream goes through `memory`."""
 
     # --- inside --------------------------------------------------------------------------------
 
