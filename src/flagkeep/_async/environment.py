@@ -26,7 +26,7 @@ class AsyncEnvironment:
         catalog: the same, ready for evaluation; complete once a full set was taken.
         fills: which of several reads of a store counts.
         rollbacks: what a store has in older versions than it had.
-        is_of_source: whether a source has said what is true, so that a store no longer does.
+        is_of_source: whether a source has said all that is true, so that a store no longer does.
 
     Args:
         swapped: told of each new state: before, after, and the items that differ.
@@ -51,7 +51,6 @@ class AsyncEnvironment:
     def update(self, changes: ChangeSet) -> DataSet:
         """Take what is newer of a partial set of a source; returns the state after it."""
         with self._guard:
-            self.is_of_source = True
             return self._swap(updated(self.data, changes, newer_wins=True))
 
     def take_all(self, read: ChangeSet, began: int) -> None:

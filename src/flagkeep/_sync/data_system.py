@@ -124,6 +124,7 @@ class DataSystem:
             self._writer.written = self._was_written
             if self._policy.repair:
                 self._reader.lost = self._writer.rewrite
+                self._reader.compare = self._writer.compare
             if self._cache is not None and self._config.cache.seconds == math.inf:
                 self._writer.failed = self._cache.take_written
 

@@ -31,6 +31,7 @@ log = logging.getLogger("flagkeep.store")
 PREFETCH_AFTER = 0.05  # seconds: lets the first evaluation of a new process go first
 QUIET_POLLS = 250  # so many polls without news, and the next come less often
 SLOWEST_POLL = 0.05
+WRITERS_HEARTBEAT = 0.8 * HEARTBEAT  # so that a loss is noticed and made good within HEARTBEAT
 
 
 class StoreReader:
@@ -45,6 +46,7 @@ class StoreReader:
         dropped: set by the owner: told which single items, or None for all, must be read again.
         lost: set by the owner: told that the store lost its data, or may have while it was down;
             a writer then fills it again.
+        compare: set by the owner: called now and then to compare the store with what was written.
         took_all: set by the owner: told of each read of everything, and when it began.
 
     Args:
@@ -87,6 +89,7 @@ class StoreReader:
         self.dropped: Callable[[Collection[ItemRef] | None], None] = lambda _: None
         self.took_all: Callable[[int], None] = lambda _: None
         self.lost: Callable[[], None] = lambda: None
+        self.compare: runtime.Job = _nothing
 
     def start(self) -> None:
         """Schedule what is done by and by; in the child of a fork, again."""
@@ -97,10 +100,10 @@ class StoreReader:
         if self._follows:
             if self._policy.prefetch:
                 self._work.later(PREFETCH_AFTER, self._prefetch)
-            if self._refresh_interval < math.inf:
-                self._work.later(PREFETCH_AFTER + self._refresh_interval, self._refresh_by_age)
             if self._pushes:
                 self._work.later(PREFETCH_AFTER, self._poll)
+        if self._refresh_interval < math.inf and (self._follows or self._serves_without_source):
+            self._work.later(PREFETCH_AFTER + self._refresh_interval, self._refresh_by_age)
         self._work.later(HEARTBEAT if self._prefetches else PREFETCH_AFTER, self._heartbeat)
         if not self._health.can_read:
             self._work.soon(self._probe_until_back)
@@ -212,9 +215,10 @@ class StoreReader:
             self._failed(exc, "is_initialized")
 
     def saw_marker(self) -> None:
-        """Take note that a full set is in the store."""
+        """Take note that a full set is in the store; where memory is to hold it, it is read first."""
         self._saw_marker = True
-        self.is_usable = True
+        if not self._serves_without_source:
+            self.is_usable = True
 
     # --- what changed --------------------------------------------------------------------------
 
@@ -268,10 +272,19 @@ class StoreReader:
             self.refresh()
 
     def _refresh_by_age(self) -> None:
+        if not self._follows:
+            self._refresh_until_the_source_delivers()
+            return
         self._work.later(self._refresh_interval, self._refresh_by_age)
         is_wanted = self.is_listened() if self._cache.is_off else self._prefetches
         if is_wanted and self._health.can_read:
             self.changed(None)
+
+    def _refresh_until_the_source_delivers(self) -> None:
+        if self._serves_without_source:
+            self._work.later(self._refresh_interval, self._refresh_by_age)
+            if self._saw_marker and self._health.can_read:
+                self.refresh()
 
     def _poll(self) -> None:
         interval = self._store.poll_interval or SLOWEST_POLL
@@ -316,12 +329,17 @@ class StoreReader:
         """Ask a store that nobody has asked lately."""
         is_due = not self._saw_marker or self._health.silent_for() >= HEARTBEAT
         try:
-            if (is_due or self._health.is_wiped) and self._health.can_read:
+            if (is_due or self._health.is_wiped or not self._follows) and self._health.can_read:
                 self._probe()
         finally:
-            silent_for = self._health.silent_for()
-            wait = HEARTBEAT - silent_for if silent_for < HEARTBEAT else HEARTBEAT
-            self._work.later(max(wait, HEARTBEAT / 10), self._heartbeat)
+            self._work.later(self._next_heartbeat(), self._heartbeat)
+
+    def _next_heartbeat(self) -> float:
+        if not self._follows:  # that writes work proves nothing: is what was there still there?
+            return WRITERS_HEARTBEAT
+        silent_for = self._health.silent_for()
+        wait = HEARTBEAT - silent_for if silent_for < HEARTBEAT else HEARTBEAT
+        return max(wait, HEARTBEAT / 10)
 
     def _probe(self, timeout: float | None = None) -> bool:
         """Ask for the marker, which costs least; returns whether there was an answer."""
@@ -339,12 +357,14 @@ class StoreReader:
                 self._failed(exc, "is_initialized")
                 return False
             has_marker = False  # the first write makes it
+        had_marker = self._saw_marker
         if has_marker:
             self.saw_marker()
         if not self._follows:
-            self._note_marker(has_marker=has_marker)
-            if was_down or (self._saw_marker and not has_marker):
-                self.lost()
+            if not self._look_after(
+                has_marker=has_marker, is_new=was_down or not had_marker, was_down=was_down
+            ):
+                return False
         elif (
             was_down or has_marker is not self._has_marker or (has_marker and self._health.is_wiped)
         ):
@@ -357,6 +377,30 @@ class StoreReader:
                 return self.refresh()
         self._health.succeeded()
         return True
+
+    def _look_after(self, *, has_marker: bool, is_new: bool, was_down: bool) -> bool:
+        """See whether the store still has what was written to it; returns whether it answers.
+
+        Args:
+            is_new: whether it is not known what the store holds.
+        """
+        self._note_marker(has_marker=has_marker)
+        if was_down or (self._saw_marker and not has_marker):
+            self.lost()
+        if self._serves_without_source and has_marker and is_new:
+            return self.refresh()
+        if has_marker and not is_new:
+            try:
+                self.compare()
+            except Exception as exc:  # noqa: BLE001
+                self._failed(exc, "read_record")
+                return False
+        return True
+
+    @property
+    def _serves_without_source(self) -> bool:
+        """Whether the store is all there is, as long as the source has not delivered."""
+        return not self._follows and self._policy.prefetch and not self._environment.is_of_source
 
     def _note_marker(self, *, has_marker: bool) -> None:
         if has_marker:
@@ -409,6 +453,10 @@ class StoreReader:
     def _knows_live(self, kind: Kind) -> bool:
         known = self._environment.data.of(kind)
         return any(not item.deleted for item in known.values()) or self.knows_any(kind)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _check_items(found: Mapping[ItemRef, SerializedItem]) -> None:

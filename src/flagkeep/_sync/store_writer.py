@@ -4,6 +4,7 @@ Change sets are written in the order in which they came. After a failure single 
 longer worth keeping: the store gets the whole of memory as soon as it works again.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -17,9 +18,12 @@ from flagkeep._runtime import threads as runtime
 from flagkeep._runtime import process
 from flagkeep.errors import as_store_error
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.availability import RETRY_AFTER
-from flagkeep.storage.contents import WriterRecord
+from flagkeep.storage.contents import StoreContents, WriterRecord
+from flagkeep.storage.dataset import DataSet
+
+log = logging.getLogger("flagkeep.store")
 
 
 class StoreWriter:
@@ -49,6 +53,8 @@ class StoreWriter:
         self._waiting: deque[ChangeSet] = deque()
         self._guard = runtime.Guard()
         self._is_waiting_to_retry = False
+        self._wrote_at: float | None = None  # by the wall clock, as in the store's record
+        self._has_record = False
         self.idle = runtime.Event()
         self.idle.set()
         self.written: Callable[[ChangeSet, Mapping[ItemRef, SerializedItem]], None]
@@ -79,6 +85,39 @@ class StoreWriter:
             self._health.note_stale(is_stale=True)
             self.write(self._environment.data.as_changes())
 
+    def compare(self) -> None:
+        """Write everything again if the store has gone back behind what was last written here.
+
+        So it does when its server comes back from an older copy. The record of the last write tells
+        that something may be wrong, and then the items whether it is.
+
+        Raises:
+            StoreError: it cannot be read now.
+        """
+        wrote_at = self._wrote_at
+        if wrote_at is None or not self.idle.is_set():
+            return
+        record = self._store.read_record()
+        changed_at = None if record is None else record.last_change
+        if changed_at is None:
+            if not self._has_record:  # this store keeps none
+                return
+        else:
+            self._has_record = True
+            if changed_at >= wrote_at:
+                return
+        contents = self._store.get_all()
+        if self._wrote_at != wrote_at or not self.idle.is_set():  # somebody wrote meanwhile
+            return
+        self._wrote_at = changed_at  # a look at everything is enough, once
+        if _is_behind(contents, self._environment.data):
+            log.warning("%s has older data than was written to it; it is written again", self._name)
+            self.rewrite()
+
+    @property
+    def _name(self) -> str:
+        return str(getattr(self._store, "label", self._store.name))
+
     def _retry(self) -> None:
         self._is_waiting_to_retry = False
         self._drain()
@@ -91,6 +130,7 @@ class StoreWriter:
         if self._is_waiting_to_retry:
             return
         while (changes := self._first()) is not None:
+            began = runtime.wall_time()
             try:
                 kept: Mapping[ItemRef, SerializedItem] = {}
                 if changes.full:
@@ -106,6 +146,7 @@ class StoreWriter:
                 self._is_waiting_to_retry = True
                 self._work.later(RETRY_AFTER, self._retry)
                 return
+            self._wrote_at = began
             self._health.succeeded(writing=True)
             self.written(changes, kept)
             with self._guard:
@@ -117,10 +158,26 @@ class StoreWriter:
             self.idle.clear()
 
     def _start_over(self) -> None:
-        """Put all of memory in the place of what waits.
+        """Put all of memory in the place of what waits, if it is all of what the source has.
 
         The source may add to it meanwhile: what it adds is in memory before, and comes after.
         """
+        if not self._environment.is_of_source:
+            return
         with self._guard:
             self._waiting.clear()
             self._waiting.appendleft(self._environment.data.as_changes())
+
+
+def _is_behind(contents: StoreContents, data: DataSet) -> bool:
+    """Whether a store lacks what is in memory, or has an older version of it."""
+    for kind in Kind:
+        found = contents.of(kind)
+        unreadable = {bad.key for bad in contents.bad if bad.kind is kind}
+        for key, item in data.of(kind).items():
+            there = found.get(key)
+            if there is None and (item.deleted or key in unreadable):
+                continue
+            if there is None or there.version < item.version:
+                return True
+    return False
