@@ -50,7 +50,7 @@ from flagkeep.ldclient.interfaces import (
 from flagkeep.ldclient.plugin import AsyncPlugin, EnvironmentMetadata, PluginMetadata
 from flagkeep.ldclient.versioned_data_kind import FEATURES, SEGMENTS, VersionedDataKind
 from flagkeep.stores import AsyncMemoryStore, MemoryStore
-from flagkeep.testing import FakeUpstream
+from flagkeep.testing import FakeUpstream, Scripted
 from tests.ldclient.sources import USER, DictStore, environment, flag
 from tests.ldclient.test_async_stores import Database
 from tests.ldclient.test_hooks import Recorder
@@ -259,6 +259,17 @@ async def test_events_are_delivered(upstream: FakeUpstream) -> None:
         client.track("last", USER)
     assert [event["key"] for event in upstream.events("custom")] == ["bought", "second", "last"]
     assert upstream.requests_to("/all")[0].headers["user-agent"].startswith("PythonAsyncClient/")
+
+
+async def test_what_is_lost_is_said_once(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.always("/bulk", Scripted(413))
+    async with AsyncLDClient(to(upstream)) as client:
+        client.track("bought", USER)
+        await client.close()
+    (line,) = [one.getMessage() for one in caplog.records if one.name == "ldclient.util"]
+    assert line.startswith("the client is closed, and events are lost (")
 
 
 async def test_an_event_processor_of_the_application(upstream: FakeUpstream) -> None:

@@ -377,6 +377,17 @@ def test_statistics_of_the_client_are_sent_unless_told_not_to(upstream: FakeUpst
     assert upstream.diagnostics[0]["configuration"]["streamingDisabled"] is False
 
 
+def test_what_is_lost_is_said_once(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.always("/bulk", Scripted(413))
+    with LDClient(to(upstream)) as client:
+        client.track("bought", USER)
+        client.close()
+    (line,) = [one.getMessage() for one in caplog.records if one.name == "ldclient.util"]
+    assert line.startswith("the client is closed, and events are lost (")
+
+
 class Processor(EventProcessor):
     """Keeps what it is sent."""
 

@@ -14,7 +14,9 @@ around such a store, which is what the factories of `Redis` return, lends the cl
 behind it and its cache time: last known good, refreshing, status and forks are the core's business.
 """
 
+import logging
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeGuard, TypeVar
 
 from flagkeep.config import CachePolicy, StorePolicy
@@ -30,6 +32,8 @@ from flagkeep.ldclient._core_settings import (
 )
 from flagkeep.ldclient._item_cache import FOR_EVER
 from flagkeep.ldclient._settings import is_core_source
+
+log = logging.getLogger("ldclient.util")
 
 ClientT = TypeVar("ClientT")
 T = TypeVar("T")
@@ -57,6 +61,7 @@ class AssemblyBase(ABC, Generic[ClientT]):
 
     def __init__(self, config: AnyConfig, hooks: tuple[Hook, ...]) -> None:
         self._config = config
+        self._has_ended = False
         store = config.feature_store
         is_in_memory = self._is_memory(store)
         self._store: Any = None if is_in_memory or config.offline else self._store_of(store)
@@ -120,6 +125,13 @@ class AssemblyBase(ABC, Generic[ClientT]):
     @abstractmethod
     def _new_client(self, settings: CoreConfig, memory: Any) -> ClientT:
         """Return a client of the core; what it gets from upstream goes through `memory`."""
+
+    def note_end(self, events_lost: Mapping[str, int]) -> None:
+        """Say, once, which events were lost when the client was closed."""
+        if events_lost and not self._has_ended:
+            reasons = ", ".join(f"{reason}: {count}" for reason, count in events_lost.items())
+            log.warning("the client is closed, and events are lost (%s)", reasons)
+        self._has_ended = True
 
     # --- inside --------------------------------------------------------------------------------
 

@@ -5,39 +5,33 @@ stopped with the last of them.
 """
 
 from collections.abc import Mapping
-from threading import Lock
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
-from flagkeep._runtime import fork
+from flagkeep._runtime.guard import Guard
 from flagkeep.storage.big_segments import BigSegmentMetadata
 
 
 class _Users:
-    """How many clients use each store."""
+    """The clients that use one store; it lives as long as any of them."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._counts: dict[int, int] = {}  # by identity: who uses a store keeps it alive
-        fork.watch(self, fork.Rank.LOCK)
+    def __init__(self, store: object) -> None:
+        self._store = store  # so that nothing else gets its identity meanwhile
+        self._guard = Guard()
+        self._count = 0
 
-    def after_fork(self) -> None:
-        """In the child of a fork: forget a lock that the parent may hold."""
-        self._lock = Lock()
+    def join(self) -> None:
+        with self._guard:
+            self._count += 1
 
-    def join(self, store: object) -> None:
-        with self._lock:
-            self._counts[id(store)] = self._counts.get(id(store), 0) + 1
-
-    def leave(self, store: object) -> bool:
+    def leave(self) -> bool:
         """Return whether that was the last one."""
-        with self._lock:
-            left = self._counts.pop(id(store), 1) - 1
-            if left:
-                self._counts[id(store)] = left
-        return not left
+        with self._guard:
+            self._count -= 1
+            return not self._count
 
 
-_users: Final = _Users()
+_users_of: Final[WeakValueDictionary[int, _Users]] = WeakValueDictionary()  # by identity
 
 
 class ForeignBigSegmentsBase:
@@ -50,13 +44,14 @@ class ForeignBigSegmentsBase:
     def __init__(self, store: Any) -> None:
         self.name = type(store).__name__
         self._store = store
+        self._users = _users_of.setdefault(id(store), _Users(store))
+        self._users.join()
         self._is_used = True
-        _users.join(store)
 
     def _leave(self) -> bool:
         """Return whether the store is to be stopped."""
         was_used, self._is_used = self._is_used, False
-        return was_used and _users.leave(self._store)
+        return was_used and self._users.leave()
 
 
 class ForeignBigSegments(ForeignBigSegmentsBase):

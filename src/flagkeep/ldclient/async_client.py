@@ -121,7 +121,8 @@ class AsyncLDClient:
     async def close(self) -> None:
         """Deliver what waits and end the background work. Evaluations go on from memory."""
         self._is_started = True  # there is nothing to start any more
-        await self._assembly.client.aclose(CLOSE_WITHIN)
+        report = await self._assembly.client.aclose(CLOSE_WITHIN)
+        self._assembly.note_end(report.events_lost)
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -107,8 +107,8 @@ class LDClient:
         old.client.close()
 
     def close(self) -> None:
-        """End the background work. Evaluations go on answering from memory."""
-        self._assembly.client.close()
+        """Deliver what waits and end the background work. Evaluations go on from memory."""
+        self._assembly.note_end(self._assembly.client.close().events_lost)
 
     def __enter__(self) -> Self:
         return self
