@@ -215,7 +215,7 @@ class AsyncStoreReader:
             self._failed(exc, "is_initialized")
 
     def saw_marker(self) -> None:
-        """Take note that a full set is in the store; where memory is to hold it, it is read first."""
+        """Take note that a full set is in the store; what memory is to hold is read first."""
         self._saw_marker = True
         if not self._serves_without_source:
             self.is_usable = True
@@ -335,6 +335,8 @@ class AsyncStoreReader:
             self._work.later(self._next_heartbeat(), self._heartbeat)
 
     def _next_heartbeat(self) -> float:
+        if self._serves_without_source and not self._saw_marker:  # somebody waits for the data
+            return HEARTBEAT / 10
         if not self._follows:  # that writes work proves nothing: is what was there still there?
             return WRITERS_HEARTBEAT
         silent_for = self._health.silent_for()
