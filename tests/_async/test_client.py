@@ -17,7 +17,7 @@ from flagkeep.config import CachePolicy, Config, FileSource, StorePolicy
 from flagkeep.errors import ConfigError
 from flagkeep.model.context import Context
 from tests._async.hand_source import AsyncHandSource, changes, environment, flag
-from tests._async.waiting import pause, until, until_value
+from tests._async.waiting import until, until_value
 
 USER = Context.create("user-key")
 
@@ -664,15 +664,18 @@ async def test_daemon_mode_without_a_store_is_refused() -> None:
         AsyncClient("sdk-key")  # type: ignore[arg-type]  # what people try first
 
 
-async def test_a_client_without_any_source_says_so_once_and_serves_its_store(
+@pytest.mark.slow  # the store is looked at every half second
+async def test_a_client_with_a_key_alone_streams_and_serves_its_store_until_it_is_connected(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = AsyncMemoryStore()
     await store.upsert(changes(flag("f", "x")))
-    async with AsyncClient(Config(sdk_key="key"), store=store) as client:
-        assert len(caplog.records) == 1
+    async with AsyncClient(Config(sdk_key="key", send_events=False), store=store) as client:
         detail = await client.variation_detail("f", USER, "dflt")
         assert detail.reason.error_kind == "CLIENT_NOT_READY"  # connected: the marker counts
+        await until(lambda: client.status.source is not None and bool(client.status.source.error))
+        lines = [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
+        assert len(lines) == 1
+        assert "https://stream.launchdarkly.com/all" in lines[0]
         await store.replace(environment(flag("f", "x")))
         await until_value(client, "f", USER, "x")
-        await pause()

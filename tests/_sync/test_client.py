@@ -17,7 +17,7 @@ from flagkeep.config import CachePolicy, Config, FileSource, StorePolicy
 from flagkeep.errors import ConfigError
 from flagkeep.model.context import Context
 from tests._sync.hand_source import HandSource, changes, environment, flag
-from tests._sync.waiting import pause, until, until_value
+from tests._sync.waiting import until, until_value
 
 USER = Context.create("user-key")
 
@@ -664,15 +664,18 @@ def test_daemon_mode_without_a_store_is_refused() -> None:
         Client("sdk-key")  # type: ignore[arg-type]  # what people try first
 
 
-def test_a_client_without_any_source_says_so_once_and_serves_its_store(
+@pytest.mark.slow  # the store is looked at every half second
+def test_a_client_with_a_key_alone_streams_and_serves_its_store_until_it_is_connected(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = MemoryStore()
     store.upsert(changes(flag("f", "x")))
-    with Client(Config(sdk_key="key"), store=store) as client:
-        assert len(caplog.records) == 1
+    with Client(Config(sdk_key="key", send_events=False), store=store) as client:
         detail = client.variation_detail("f", USER, "dflt")
         assert detail.reason.error_kind == "CLIENT_NOT_READY"  # connected: the marker counts
+        until(lambda: client.status.source is not None and bool(client.status.source.error))
+        lines = [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
+        assert len(lines) == 1
+        assert "https://stream.launchdarkly.com/all" in lines[0]
         store.replace(environment(flag("f", "x")))
         until_value(client, "f", USER, "x")
-        pause()
