@@ -13,7 +13,7 @@ from flagkeep._async.client import AsyncClient
 from flagkeep._async.interfaces import AsyncFeatureStore
 from flagkeep._async.stores.memory import AsyncMemoryStore
 from flagkeep._runtime import aio as runtime
-from flagkeep.config import CachePolicy, Config, StorePolicy
+from flagkeep.config import CachePolicy, Config, StorePolicy, Streaming
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.status import SourceErrorKind, SourceState, StoreStatus
@@ -545,3 +545,12 @@ async def test_two_clients_that_fill_one_store_leave_each_other_alone() -> None:
             assert await store.read_record() == record
             ref = ItemRef(Kind.FLAG, "f")
             assert json.loads((await store.get_many([ref]))[ref].data)["version"] == 2
+
+
+async def test_before_the_upstream_answers_an_evaluation_reads_the_store_itself() -> None:
+    store = AsyncMemoryStore()
+    await store.replace(environment(flag("f", "stored")))
+    nowhere = Streaming(base_uri="http://127.0.0.1:9")
+    settings = Config(sdk_key="sdk-key", source=nowhere, send_events=False)
+    async with AsyncClient(settings, store=store) as client:
+        assert await client.variation("f", USER, "default") == "stored"

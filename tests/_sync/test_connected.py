@@ -13,7 +13,7 @@ from flagkeep._sync.client import Client
 from flagkeep._sync.interfaces import FeatureStore
 from flagkeep._sync.stores.memory import MemoryStore
 from flagkeep._runtime import threads as runtime
-from flagkeep.config import CachePolicy, Config, StorePolicy
+from flagkeep.config import CachePolicy, Config, StorePolicy, Streaming
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.status import SourceErrorKind, SourceState, StoreStatus
@@ -545,3 +545,12 @@ def test_two_clients_that_fill_one_store_leave_each_other_alone() -> None:
             assert store.read_record() == record
             ref = ItemRef(Kind.FLAG, "f")
             assert json.loads((store.get_many([ref]))[ref].data)["version"] == 2
+
+
+def test_before_the_upstream_answers_an_evaluation_reads_the_store_itself() -> None:
+    store = MemoryStore()
+    store.replace(environment(flag("f", "stored")))
+    nowhere = Streaming(base_uri="http://127.0.0.1:9")
+    settings = Config(sdk_key="sdk-key", source=nowhere, send_events=False)
+    with Client(settings, store=store) as client:
+        assert client.variation("f", USER, "default") == "stored"

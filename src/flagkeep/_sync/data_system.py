@@ -308,8 +308,8 @@ class DataSystem:
             self._reader.changed(refs)
 
     def look_for_data(self, timeout: float) -> None:
-        """See whether the store has data by now, where nobody else would deliver any."""
-        if self._reader is not None and self._make_source is None:
+        """See whether the store has data by now, as long as nobody else has delivered any."""
+        if self._reader is not None and not self._received:
             self._reader.look(timeout)
 
     def whole_catalog(self, timeout: float) -> Catalog:
