@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flagkeep._async.client import AsyncClient
+from flagkeep._async.interfaces import AsyncDataSink
 from flagkeep._async.stores.memory import AsyncMemoryStore
 from flagkeep._async.stores.sqlite import AsyncSQLiteStore
 from flagkeep._runtime import aio as runtime
@@ -336,6 +337,33 @@ async def test_a_source_that_fails_leaves_the_data_and_says_so() -> None:
         detail = await client.variation_detail("f", USER, None)
         assert detail.value == "kept"
         assert detail.data_age is not None
+
+
+class AsyncBreakingSource(AsyncHandSource):
+    """Raises what no source may."""
+
+    async def run(self, sink: AsyncDataSink) -> None:
+        await sink.apply(environment(flag("f", "x")))
+        raise ZeroDivisionError
+
+
+async def test_a_source_that_breaks_leaves_the_data_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with AsyncClient(Config(source=AsyncBreakingSource())) as client:
+        await until(lambda: client.status.data_age is not None and client.is_ready)
+        await until(lambda: client.status.source is not None and bool(client.status.source.error))
+        status = client.status.source
+        assert status is not None
+        assert status.error is not None
+        assert (status.state, status.error.kind) == ("interrupted", "unknown")
+        assert "ZeroDivisionError" in status.error.message
+        assert await client.variation("f", USER, None) == "x"
+        assert (await client.aclose()).complete
+    errors = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert [one.getMessage().split(":")[0] for one in errors] == [
+        "the source hand ended with an error; no more changes come"
+    ]
 
 
 async def test_data_beyond_its_maximum_age_is_not_served() -> None:

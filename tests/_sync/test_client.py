@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flagkeep._sync.client import Client
+from flagkeep._sync.interfaces import DataSink
 from flagkeep._sync.stores.memory import MemoryStore
 from flagkeep._sync.stores.sqlite import SQLiteStore
 from flagkeep._runtime import threads as runtime
@@ -336,6 +337,33 @@ def test_a_source_that_fails_leaves_the_data_and_says_so() -> None:
         detail = client.variation_detail("f", USER, None)
         assert detail.value == "kept"
         assert detail.data_age is not None
+
+
+class BreakingSource(HandSource):
+    """Raises what no source may."""
+
+    def run(self, sink: DataSink) -> None:
+        sink.apply(environment(flag("f", "x")))
+        raise ZeroDivisionError
+
+
+def test_a_source_that_breaks_leaves_the_data_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Client(Config(source=BreakingSource())) as client:
+        until(lambda: client.status.data_age is not None and client.is_ready)
+        until(lambda: client.status.source is not None and bool(client.status.source.error))
+        status = client.status.source
+        assert status is not None
+        assert status.error is not None
+        assert (status.state, status.error.kind) == ("interrupted", "unknown")
+        assert "ZeroDivisionError" in status.error.message
+        assert client.variation("f", USER, None) == "x"
+        assert (client.close()).complete
+    errors = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert [one.getMessage().split(":")[0] for one in errors] == [
+        "the source hand ended with an error; no more changes come"
+    ]
 
 
 def test_data_beyond_its_maximum_age_is_not_served() -> None:
