@@ -28,6 +28,15 @@ def test_lookup_in_threads_ends_when_it_is_stopped() -> None:
     answer.set()
 
 
+def test_lookup_is_the_callers_work_where_no_thread_can_begin() -> None:
+    usual = threading.stack_size(1 << 46)  # more than there is: what a full machine says
+    try:
+        assert found_within(1.0, lambda: ["address"], Stop()) == ["address"]
+        assert asyncio.run(found(lambda: ["address"])) == ["address"]
+    finally:
+        threading.stack_size(usual)
+
+
 def test_end_of_a_loop_does_not_wait_for_a_lookup() -> None:
     answer = threading.Event()
 

@@ -41,8 +41,14 @@ def finder_of(host: str, port: int) -> Callable[[], Found]:
 
 
 def aside(fn: Callable[[], None]) -> None:
-    """Look a name up beside the caller: nothing can end that, but it can be left behind."""
-    threading.Thread(target=fn, name="flagkeep-lookup", daemon=True).start()
+    """Look a name up beside the caller: nothing can end that, but it can be left behind.
+
+    On the caller's time where no thread can begin, as at the end of a process.
+    """
+    try:
+        threading.Thread(target=fn, name="flagkeep-lookup", daemon=True).start()
+    except RuntimeError:
+        fn()
 
 
 def addresses_in(found: Found) -> list[Any]:
