@@ -5,8 +5,6 @@ that is there. Whatever is not so simple goes through `evaluations`, which alone
 checks. Neither ever raises.
 """
 
-import hashlib
-import hmac
 import logging
 from collections.abc import Callable
 from types import TracebackType
@@ -339,8 +337,10 @@ class AsyncClient(AsyncTypedVariations):
         if not is_valid(context):
             log.warning("no secure-mode hash, %s", problem_of(context))
             return ""
+        import hmac  # noqa: PLC0415  few programs need it, and OpenSSL costs 3 ms
+
         name = context.fully_qualified_key.encode("utf-8", "surrogatepass")
-        return hmac.new(self._config.sdk_key.encode(), name, hashlib.sha256).hexdigest()
+        return hmac.new(self._config.sdk_key.encode(), name, "sha256").hexdigest()
 
     def add_hook(self, hook: Hook) -> None:
         """Run a hook around every evaluation from now on, inside of those that are there."""

@@ -1,8 +1,10 @@
 """What tells this process from others, and what it runs on."""
 
 import os
+from typing import TYPE_CHECKING
 
-from flagkeep.events.diagnostics import Platform
+if TYPE_CHECKING:  # not every client sends statistics
+    from flagkeep.events.diagnostics import Platform
 
 
 def number() -> int:
@@ -31,9 +33,11 @@ def new_uuid() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def platform() -> Platform:
+def platform() -> "Platform":
     """Return what this process runs on."""
     import platform as facts  # noqa: PLC0415  only statistics need it
+
+    from flagkeep.events.diagnostics import Platform  # noqa: PLC0415  likewise
 
     return Platform(
         system=facts.system(),
