@@ -1,14 +1,11 @@
 """Forks of Python's own, by whatever way."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
+from tests.forks.program import Program, run
 from tests.forks.world import World
 
 pytestmark = pytest.mark.slow
@@ -16,50 +13,9 @@ pytestmark = pytest.mark.slow
 CHILDREN = 10  # as in the program
 
 
-class Program:
-    """A way of `programs.processes` that runs."""
-
-    def __init__(self, running: subprocess.Popen[str]) -> None:
-        self.running = running
-        self._said: list[dict[str, Any]] = []
-
-    def said(self, who: str) -> dict[str, Any]:
-        """Return the next that somebody says, or has said."""
-        for number, line in enumerate(self._said):
-            if line["who"] == who:
-                return self._said.pop(number)
-        assert self.running.stdout is not None
-        while text := self.running.stdout.readline():
-            facts: dict[str, Any] = json.loads(text)
-            if facts["who"] == who:
-                return facts
-            self._said.append(facts)
-        pytest.fail(f"ended without a word of {who}; there is: {self._said}")
-
-    def ended(self, children: int = 1) -> None:
-        """Wait for the end of children, which must be a good one."""
-        assert [self.said("end")["code"] for _ in range(children)] == [0] * children
-
-    def go_on(self) -> None:
-        assert self.running.stdin is not None
-        self.running.stdin.write("\n")
-        self.running.stdin.flush()
-
-
-@contextmanager
-def program(way: str) -> Iterator[Program]:
-    """Run one to its end; nobody may complain."""
-    command = [sys.executable, "-m", "tests.forks.programs.processes", way]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        try:
-            yield Program(running)
-            _, complaints = running.communicate(timeout=30)
-        finally:
-            running.kill()
-    assert running.returncode == 0, complaints
-    assert "Traceback" not in complaints, complaints
+def program(way: str) -> AbstractContextManager[Program]:
+    """Run a way of `programs.processes` to its end; nobody may complain."""
+    return run("processes", way)
 
 
 def check(said: dict[str, Any], value: str) -> None:

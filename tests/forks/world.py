@@ -163,10 +163,12 @@ def _flag(key: str, version: int, value: str) -> SerializedItem:
     return SerializedItem(version, deleted=False, data=text.encode())
 
 
-def until(condition: Callable[[], T]) -> T:
-    """Wait until `condition()` is true, and return it."""
+def until(
+    condition: Callable[[], T], what: Callable[[], str] = lambda: "it never became true"
+) -> T:
+    """Wait until `condition()` is true, and return it; else say what went wrong."""
     give_up = time.monotonic() + PATIENCE
     while not (answer := condition()):
-        assert time.monotonic() < give_up, "it never became true"
+        assert time.monotonic() < give_up, what()
         time.sleep(0.01)
     return answer

@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
 from flagkeep._runtime import at_exit as exits
 from flagkeep._runtime import fork
+from flagkeep._runtime.greenlets import ThreadOfOneProcess
 from flagkeep._runtime.guard import Guard
 
 P = ParamSpec("P")
@@ -156,7 +157,8 @@ def spawn(name: str, fn: Callable[[], object]) -> Task:
 
     def body() -> None:
         try:
-            fn()
+            with ThreadOfOneProcess():
+                fn()
         except Exception:
             log.exception("%s ended with an error", name)
 

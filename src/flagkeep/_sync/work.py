@@ -119,10 +119,12 @@ class Work:
         return self._task is None or self._task.join(timeout)
 
     def _run(self) -> None:
+        queue = self._queue
         try:
             self._run_jobs()
         finally:
-            if not self._stopping:
+            # after a fork it is another one's end: that of what gevent let go on in the child
+            if not self._stopping and self._queue is queue:
                 self.is_lost = True
                 self.lost()
 

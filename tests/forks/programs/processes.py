@@ -5,13 +5,11 @@ writes to the store, or to standard input where somebody waits for it.
 """
 
 import asyncio
-import json
 import multiprocessing
 import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.process import BaseProcess
@@ -27,17 +25,12 @@ from tests.forks.programs.application import (
     CONTEXT,
     HEARD,
     LAST_HEARD,
-    PATIENCE,
     STORE,
     report,
 )
+from tests.forks.programs.talk import PATIENCE, fork, say, until, wait_for
 
 CHILDREN = 10
-
-
-def say(who: str, **facts: Any) -> None:
-    line = json.dumps({"who": who, "process": os.getpid(), **facts}) + "\n"
-    os.write(1, line.encode())  # no buffer that a child would inherit
 
 
 def see(who: str, value: str) -> None:
@@ -49,31 +42,6 @@ def see(who: str, value: str) -> None:
 
 def sees(value: str) -> bool:
     return CLIENT.all_flags(CONTEXT).to_values() == {"flag": value, "other": value}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until it is so; the test finds out that it never was."""
-    give_up = time.monotonic() + PATIENCE
-    while not condition() and time.monotonic() < give_up:
-        time.sleep(0.01)
-
-
-def fork(child: Callable[[], object]) -> int:
-    """Run `child` in a child of this process; return the child's number."""
-    process = os.fork()
-    if process:
-        return process
-    try:
-        child()
-    except BaseException:  # noqa: BLE001  nothing of the parent's may run in the child
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
-def wait_for(process: int) -> None:
-    _, status = os.waitpid(process, 0)
-    say("end", child=process, code=os.waitstatus_to_exitcode(status))
 
 
 def bare() -> None:
