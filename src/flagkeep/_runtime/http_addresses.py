@@ -13,6 +13,7 @@ from flagkeep._runtime.http_stop import shut_down
 T = TypeVar("T")
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+_MOST_MS: Final = 2**31 - 1  # `poll` refuses to wait longer: 24 days
 
 
 def limits_of(addresses: Sequence[T], seconds: float | None) -> Iterator[tuple[T, float | None]]:
@@ -84,7 +85,7 @@ def _is_ready(sock: socket.socket, to: str, seconds: float | None) -> bool:
     if hasattr(select, "poll"):
         poll: Any = select.poll()
         poll.register(sock, select.POLLIN if to == "read" else select.POLLOUT)
-        return bool(poll.poll(None if seconds is None else seconds * 1000))
+        return bool(poll.poll(None if seconds is None else min(seconds * 1000, _MOST_MS)))
     wanted = ([sock], [], []) if to == "read" else ([], [sock], [sock])
     return any(select.select(*wanted, seconds))
 

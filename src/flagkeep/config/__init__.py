@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flagkeep.config.checks import as_tuple
+from flagkeep.config.checks import as_tuple, check_parts, check_switches, check_text
 from flagkeep.config.events import EVENTS_URI, EventSettings
 from flagkeep.config.http import Application, HttpSettings, Wrapper
 from flagkeep.config.sources import (
@@ -52,6 +52,14 @@ log = logging.getLogger("flagkeep.client")
 
 _KEY: Final = re.compile(r"[A-Za-z0-9._-]{1,8192}")
 _FILTER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PARTS: Final[Mapping[str, type]] = {
+    "cache": CachePolicy,
+    "http": HttpSettings,
+    "events": EventSettings,
+    "big_segments": BigSegmentSettings,
+    "application": Application,
+    "wrapper": Wrapper,
+}
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,16 +103,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     plugins: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sdk_key, str):
-            raise ConfigError(f"sdk_key must be a string, not {type(self.sdk_key).__name__}")
+        self._check_types()
         if self.sdk_key and not _KEY.fullmatch(self.sdk_key):
             raise ConfigError("sdk_key may have letters, digits, '.', '_' and '-' only, up to 8192")
         if self.daemon and self.source is not None:
             raise ConfigError("daemon=True means that another process has the source: drop one")
         if self.source is not None and not is_source(self.source):
+            is_class = isinstance(self.source, type)
+            made = "a class: make an object of it" if is_class else type(self.source).__name__
             raise ConfigError(
                 "source must be Streaming(), Polling(), a FileSource, TestData, or an object with"
-                f" methods source() and async_source(), not {type(self.source).__name__}"
+                f" methods source() and async_source(), not {made}"
             )
         if not (self.sdk_key or self.daemon or self.offline or self.source is not None):
             raise ConfigError(
@@ -125,6 +134,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 " and begins with a letter or digit"
             )
             force(self, "payload_filter", None)
+
+    def _check_types(self) -> None:
+        check_text(self, "sdk_key")
+        check_switches(self, "daemon", "offline")
+        if self.send_events is not None:
+            check_switches(self, "send_events")
+        check_parts(self, _PARTS)
+        if self.store_policy is not None:
+            check_parts(self, {"store_policy": StorePolicy})
 
     def __repr__(self) -> str:
         key = f"…{self.sdk_key[-4:]}" if len(self.sdk_key) > 8 else ""  # noqa: PLR2004

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from flagkeep.config.checks import check_count, check_seconds, check_uri
+from flagkeep.config.checks import as_tuple, check_count, check_seconds, check_switches, check_uri
 from flagkeep.errors import ConfigError
 
 EVENTS_URI: Final = "https://events.launchdarkly.com"
@@ -48,8 +48,12 @@ class EventSettings(msgspec.Struct, frozen=True, kw_only=True):
             check_count(name, getattr(self, name))
         for name in ("flush_interval", "context_keys_flush_interval", "diagnostic_interval"):
             check_seconds(name, getattr(self, name))
-        if isinstance(self.private_attributes, str):
-            raise ConfigError("private_attributes must be a tuple of references, not one string")
-        msgspec.structs.force_setattr(self, "private_attributes", tuple(self.private_attributes))
+        check_switches(
+            self, "all_attributes_private", "compress", "omit_anonymous_contexts", "diagnostics"
+        )
+        references = as_tuple("private_attributes", self.private_attributes)
+        if not all(isinstance(one, str) for one in references):
+            raise ConfigError("private_attributes must be names or references, each a string")
+        msgspec.structs.force_setattr(self, "private_attributes", references)
         interval = max(MIN_DIAGNOSTIC_INTERVAL, self.diagnostic_interval)
         msgspec.structs.force_setattr(self, "diagnostic_interval", interval)

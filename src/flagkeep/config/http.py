@@ -6,7 +6,14 @@ from typing import Final
 
 import msgspec
 
-from flagkeep.config.checks import check_count, check_files, check_seconds, is_http_url
+from flagkeep.config.checks import (
+    check_count,
+    check_files,
+    check_seconds,
+    check_switches,
+    check_text,
+    is_http_url,
+)
 from flagkeep.errors import ConfigError
 
 log = logging.getLogger("flagkeep.client")
@@ -44,6 +51,9 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_seconds("connect_timeout", self.connect_timeout)
         check_seconds("read_timeout", self.read_timeout)
         check_files(self)
+        if self.key_password is not None:
+            check_text(self, "key_password")
+        check_switches(self, "verify")
         check_count("max_response_bytes", self.max_response_bytes)
         if self.proxy is not None and not is_http_url(self.proxy):
             raise ConfigError("proxy must be a URL such as http://user:password@host:3128")
@@ -78,3 +88,6 @@ class Wrapper(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str = ""
     version: str = ""
+
+    def __post_init__(self) -> None:
+        check_text(self, "name", "version")

@@ -6,7 +6,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 import msgspec
 
-from flagkeep.config.checks import check_seconds, check_uri
+from flagkeep.config.checks import check_seconds, check_switches, check_uri
 from flagkeep.errors import ConfigError
 
 log = logging.getLogger("flagkeep.client")
@@ -86,6 +86,7 @@ class FileSource:
         setting(self, "reload", reload)
         setting(self, "force_polling", force_polling)
         setting(self, "poll_interval", poll_interval)
+        check_switches(self, "reload", "force_polling")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{name}: settings cannot be changed, make a new FileSource")
@@ -114,4 +115,6 @@ def is_source(source: object) -> bool:
     """Whether a client can take its data from it."""
     if isinstance(source, FileSource | Streaming | Polling):
         return True
+    if isinstance(source, type):  # an object of it is meant
+        return False
     return any(callable(getattr(source, name, None)) for name in ("source", "async_source"))

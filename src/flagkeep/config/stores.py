@@ -7,7 +7,13 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from flagkeep.config.checks import check_count, check_files, check_seconds
+from flagkeep.config.checks import (
+    check_count,
+    check_files,
+    check_seconds,
+    check_switches,
+    check_text,
+)
 from flagkeep.errors import ConfigError
 
 _FLAGS: Final = {"0": False, "1": True}
@@ -36,6 +42,7 @@ class StorePolicy(msgspec.Struct, frozen=True, kw_only=True):
         if self.max_age is not None:
             check_seconds("max_age", self.max_age)
         check_seconds("deadline", self.deadline)
+        check_switches(self, "push", "prefetch", "repair", "keep_when_wiped")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -73,7 +80,8 @@ class CachePolicy(msgspec.Struct, frozen=True):
     seconds: float = 15.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seconds, int | float) or not self.seconds >= 0:
+        is_number = isinstance(self.seconds, int | float) and not isinstance(self.seconds, bool)
+        if not is_number or not self.seconds >= 0:
             raise ConfigError(f"a cache time must be 0 or more seconds, not {self.seconds!r}")
 
     @classmethod
@@ -111,6 +119,9 @@ class RedisTLS(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_files(self)
+        if self.key_password is not None:
+            check_text(self, "key_password")
+        check_switches(self, "verify")
 
     def __repr__(self) -> str:
         shown = [(name, getattr(self, name)) for name in ("ca_file", "cert_file", "key_file")]

@@ -106,7 +106,9 @@ def core_config(
         send_events=makes_events,
         big_segments=_big_segments(config.big_segments),
         application=Application(**config.application),
-        wrapper=Wrapper(name=config.wrapper_name or "", version=config.wrapper_version or ""),
+        wrapper=Wrapper(
+            name=str(config.wrapper_name or ""), version=str(config.wrapper_version or "")
+        ),
         hooks=hooks,
     )
 
