@@ -101,6 +101,11 @@ def within(seconds: float, store: str, operation: str, read: Bounded[T]) -> T:  
     return read(timeout=seconds)
 
 
+def _bounded(timeout: float | None) -> float | None:
+    """Return a time that threads can wait for: they refuse infinity, and over 292 years."""
+    return None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
+
+
 class Event:
     """A flag to wait for. `set` and `clear` may be called from any thread."""
 
@@ -124,7 +129,7 @@ class Event:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until the flag is up, for `timeout` seconds at most; return whether it is."""
-        return self._event.wait(timeout)
+        return self._event.wait(_bounded(timeout))
 
     def after_fork(self) -> None:
         """Forget who waits in the parent."""
@@ -148,7 +153,7 @@ class Task:
         """
         if self._thread is threading.current_thread():
             return False
-        self._thread.join(timeout)
+        self._thread.join(_bounded(timeout))
         return not self._thread.is_alive()
 
 
