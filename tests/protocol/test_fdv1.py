@@ -74,8 +74,18 @@ def test_a_put_for_another_path_changes_nothing() -> None:
     assert event(PUT, lone) is None
 
 
-@pytest.mark.parametrize("data", [b"{}", b'{"flags":null}', b'{"flags":{},"segments":null}'])
-def test_sections_need_not_be_there(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"{}", b'{"message":"sign in"}', b'{"x":"\\ud800"}'])
+def test_what_names_neither_flags_nor_segments_is_no_environment(data: bytes) -> None:
+    """An answer of somebody else must not empty what is known."""
+    for read in (lambda: read_poll(data), lambda: put(b'{"path":"/","data":%b}' % data)):
+        with pytest.raises(InvalidData, match="neither flags nor segments"):
+            read()
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"segments":{}}', b'{"flags":null}', b'{"flags":{},"segments":null}']
+)
+def test_one_section_need_not_be_there(data: bytes) -> None:
     expected = ChangeSet(full=True)
     assert put(b'{"path":"/","data":%b}' % data) == expected
     assert read_poll(data) == expected

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from flagkeep.errors import InvalidData
 from flagkeep.model.changeset import ChangeSet
@@ -33,14 +34,16 @@ DELETE: Final = "delete"
 
 _REFUSED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _PREFIXES: Final[Mapping[str, Kind]] = {"/flags/": Kind.FLAG, "/segments/": Kind.SEGMENT}
+NO_ENVIRONMENT: Final = "it names neither flags nor segments: is the base URI right?"
+_NAMED: Final = re.compile(rb'"(?:flags|segments)"')
 _WHOLE: Final = frozenset({"/", "", None})
 
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class _Environment(msgspec.Struct, frozen=True):
-    flags: dict[str, msgspec.Raw] | None = None
-    segments: dict[str, msgspec.Raw] | None = None
+    flags: dict[str, msgspec.Raw] | UnsetType | None = UNSET
+    segments: dict[str, msgspec.Raw] | UnsetType | None = UNSET
 
 
 class _Put(msgspec.Struct, frozen=True):
@@ -90,7 +93,7 @@ def read_poll(body: bytes) -> ChangeSet:
     except _REFUSED as exc:
         _check_is_worth_more(exc, body)
         return _slow_environment(body)
-    return _full(environment.flags, environment.segments)
+    return _environment_in(environment, "$")
 
 
 def _read_put(data: bytes) -> ChangeSet | None:
@@ -101,7 +104,7 @@ def _read_put(data: bytes) -> ChangeSet | None:
         return _slow_put(data)
     if put.path not in _WHOLE:
         return None
-    return _full(put.data.flags, put.data.segments)
+    return _environment_in(put.data, "$.data")
 
 
 def _read_patch(data: bytes) -> ChangeSet | None:
@@ -150,6 +153,13 @@ def _ref_of(path: str) -> ItemRef | None:
     return None
 
 
+def _environment_in(environment: _Environment, path: str) -> ChangeSet:
+    flags, segments = environment.flags, environment.segments
+    if flags is UNSET and segments is UNSET:  # a stranger's answer must not empty what is known
+        raise InvalidData(NO_ENVIRONMENT, path)
+    return _full(flags or None, segments or None)
+
+
 def _full(flags: Texts | None, segments: Texts | None) -> ChangeSet:
     bad: list[BadItem] = []
     return ChangeSet(
@@ -193,6 +203,8 @@ def _slow_environment(data: bytes, path: str = "$") -> ChangeSet:
         envelope = split_envelope(data)
     except InvalidData as exc:
         raise InvalidData(exc.problem, path + exc.path.removeprefix("$")) from None
+    if not (envelope.flags or envelope.segments or _NAMED.search(data)):
+        raise InvalidData(NO_ENVIRONMENT, path)
     return _full(envelope.flags, envelope.segments)
 
 
