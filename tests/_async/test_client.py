@@ -11,11 +11,13 @@ import pytest
 
 from flagkeep._async.client import AsyncClient
 from flagkeep._async.interfaces import AsyncDataSink
+from flagkeep._async.listeners import BACKLOG
 from flagkeep._async.stores.memory import AsyncMemoryStore
 from flagkeep._async.stores.sqlite import AsyncSQLiteStore
 from flagkeep._runtime import aio as runtime
 from flagkeep.config import CachePolicy, Config, FileSource, StorePolicy
 from flagkeep.errors import ConfigError
+from flagkeep.hooks import FlagChange
 from flagkeep.model.context import Context
 from tests._async.hand_source import AsyncHandSource, changes, environment, flag
 from tests._async.waiting import until, until_value
@@ -290,6 +292,27 @@ async def test_listeners_hear_of_what_a_flag_depends_on() -> None:
         await source.deliver(environment(*flags, segments=(s, t)))
         await until(lambda: len(heard) == 2)
         assert heard == ["by-prerequisite", "by-segment"]
+
+
+async def test_changes_that_a_slow_listener_misses_are_told_as_one() -> None:
+    source = AsyncHandSource()
+    gate, told = runtime.Event(), list[str]()
+
+    async def slow(change: FlagChange) -> None:
+        assert await gate.wait(10)
+        told.append(change.key)
+
+    async with AsyncClient(Config(source=source)) as client:
+        await source.deliver(environment(flag("f", 0)))
+        await until_value(client, "f", USER, 0)
+        client.on_change(None, slow)
+        for number in range(1, 1001):
+            await source.deliver(changes(flag("f", number, version=1 + number)))
+        await source.deliver(changes(flag("last", 1)))
+        assert await client.variation("f", USER, None) == 1000
+        gate.set()
+        await until(lambda: "last" in told)
+        assert len(told) <= BACKLOG + 3
 
 
 async def test_a_listener_that_raises_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,11 +11,13 @@ import pytest
 
 from flagkeep._sync.client import Client
 from flagkeep._sync.interfaces import DataSink
+from flagkeep._sync.listeners import BACKLOG
 from flagkeep._sync.stores.memory import MemoryStore
 from flagkeep._sync.stores.sqlite import SQLiteStore
 from flagkeep._runtime import threads as runtime
 from flagkeep.config import CachePolicy, Config, FileSource, StorePolicy
 from flagkeep.errors import ConfigError
+from flagkeep.hooks import FlagChange
 from flagkeep.model.context import Context
 from tests._sync.hand_source import HandSource, changes, environment, flag
 from tests._sync.waiting import until, until_value
@@ -290,6 +292,27 @@ def test_listeners_hear_of_what_a_flag_depends_on() -> None:
         source.deliver(environment(*flags, segments=(s, t)))
         until(lambda: len(heard) == 2)
         assert heard == ["by-prerequisite", "by-segment"]
+
+
+def test_changes_that_a_slow_listener_misses_are_told_as_one() -> None:
+    source = HandSource()
+    gate, told = runtime.Event(), list[str]()
+
+    def slow(change: FlagChange) -> None:
+        assert gate.wait(10)
+        told.append(change.key)
+
+    with Client(Config(source=source)) as client:
+        source.deliver(environment(flag("f", 0)))
+        until_value(client, "f", USER, 0)
+        client.on_change(None, slow)
+        for number in range(1, 1001):
+            source.deliver(changes(flag("f", number, version=1 + number)))
+        source.deliver(changes(flag("last", 1)))
+        assert client.variation("f", USER, None) == 1000
+        gate.set()
+        until(lambda: "last" in told)
+        assert len(told) <= BACKLOG + 3
 
 
 def test_a_listener_that_raises_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:

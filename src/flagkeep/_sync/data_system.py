@@ -189,6 +189,7 @@ class DataSystem:
         """
         was_started, self._is_started = self._is_started, False
         self.work.forget_parent()
+        self.listeners.forget_parent()
         self._feed = None
         if self._make_source is not None:
             self._source = None

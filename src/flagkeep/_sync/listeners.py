@@ -6,9 +6,10 @@ evaluator, so that they leave no trace in analytics events or hooks.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
@@ -30,6 +31,7 @@ log = logging.getLogger("flagkeep.client")
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
+BACKLOG: Final = 100  # states that wait for slow listeners; beyond it they are told as one change
 NOTHING: Final[Mapping[str, Membership]] = {}
 
 
@@ -39,6 +41,19 @@ class LookUp(Protocol):
     def __call__(self, keys: tuple[str, ...]) -> dict[str, Membership]:
         """Return them by key."""
         ...
+
+
+class _News(NamedTuple):
+    """A new state that nobody was told of yet."""
+
+    old: DataSet
+    new: DataSet
+    refs: frozenset[ItemRef]
+    catalog: Catalog
+
+    def followed_by(self, later: "_News") -> "_News":
+        """Return both as one change."""
+        return _News(self.old, later.new, self.refs | later.refs, later.catalog)
 
 
 class _Watched:
@@ -101,6 +116,11 @@ class Listeners:
         self._changes: list[tuple[str | None, ChangeListener]] = []
         self._watched: list[_Watched] = []
         self._dependencies = Dependencies()
+        self._news: deque[_News] = deque()
+
+    def forget_parent(self) -> None:
+        """In the child of a fork: what was to be told is the parent's to tell."""
+        self._news.clear()
 
     @property
     def any(self) -> bool:
@@ -131,12 +151,21 @@ class Listeners:
         if not is_unsettled and not (refs and (self._changes or self._watched)):
             return
 
-        def tell() -> None:
-            self._settle(catalog)
-            affected = self._dependencies.affected_flags(old, new, refs)
-            self._tell(affected, catalog)
+        news = _News(old, new, refs, catalog)
+        with self._guard:
+            is_behind = len(self._news) >= BACKLOG
+            if is_behind:
+                news = self._news.pop().followed_by(news)
+            self._news.append(news)
+        if not is_behind:
+            self._work.notify(self._tell_next)
 
-        self._work.notify(tell)
+    def _tell_next(self) -> None:
+        with self._guard:
+            news = self._news.popleft()
+        self._settle(news.catalog)
+        affected = self._dependencies.affected_flags(news.old, news.new, news.refs)
+        self._tell(affected, news.catalog)
 
     def _settle(self, catalog: Catalog) -> None:
         """Take the first value that can be had as the one to compare with, without a notice."""
