@@ -36,7 +36,7 @@ STREAM_COLUMNS: Final = {
 }
 EVENT_COLUMNS: Final = {name: text for name, text in STREAM_COLUMNS.items() if name != "floor"}
 THREAD_COLUMNS: Final = {
-    "nothing": "a function",
+    "function": "a function",
     "client": "Client",
     "ldclient": "flagkeep.ldclient",
     "official": "official",
@@ -54,7 +54,8 @@ REFERENCE_US: Final = 12.0
 """What the official SDK took for A with events on, where those were set."""
 
 MORE_CPU: Final = 1.1
-"""How much more processor time an evaluation in one of eight threads may take than in one alone."""
+"""How much more processor time an evaluation may take in eight threads than in one alone, beyond
+what a plain function does."""
 
 Report = dict[str, float]
 
@@ -172,7 +173,7 @@ def _case_document() -> Path:
 
 def threads(pythons: Mapping[str, Path], rounds: int) -> list[Row]:
     """Let eight threads evaluate with events on."""
-    found: dict[str, list[Report]] = {face: [] for face in ("nothing", *IN_THREADS)}
+    found: dict[str, list[Report]] = {face: [] for face in ("function", *IN_THREADS)}
     with upstream(_case_document()) as url:
         for _ in range(rounds):
             for face, reports in found.items():
@@ -188,11 +189,10 @@ def threads(pythons: Mapping[str, Path], rounds: int) -> list[Row]:
         row = _row(text, "k/s", _each(found, f"{how}, k/s", max))
         row.more_is_better = True
         rows.append(row)
-    alone = _each(found, "alone, CPU")
+    alone, busy = _each(found, "alone, CPU"), _each(found, "busy, CPU")
+    usual = max(1.0, busy["function"] / alone["function"])
     rows.append(_row("processor time for each, one thread", "µs", alone))
-    rows.append(
-        _row("… eight threads", "µs", _each(found, "busy, CPU"), limit=alone["client"] * MORE_CPU)
-    )
+    rows.append(_row("… eight threads", "µs", busy, limit=alone["client"] * usual * MORE_CPU))
     return rows
 
 
