@@ -2,8 +2,11 @@
 
 Settings come by the environment. FORKS_UPSTREAM: its address; FORKS_CA: who has signed its
 certificate. FORKS_SOURCE: "streaming" or "polling". FORKS_STORE: the address of a store, if any.
-FORKS_TRACES: a file to which every process adds what it has done: "did PROCESS NAME COUNT" after
-so many evaluations and an event of that name, "heard PROCESS VALUE TIME" for a change of the flag.
+FORKS_TRACES: a file to which every process adds what it has done:
+
+    did PROCESS NAME COUNT        evaluated so often, and recorded an event of that name
+    is PROCESS INSTANCE -         what its client is called by the upstream
+    heard PROCESS VALUE TIME      was told of a change of the flag
 """
 
 import json
@@ -71,6 +74,7 @@ def work() -> str:
     name = uuid.uuid4().hex
     CLIENT.track(name, CONTEXT)
     trace("did", name, 3)
+    trace("is", CLIENT.instance_id, "-")
     return value
 
 
