@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from flagkeep._sync.client import Client, CloseReport
+from flagkeep._sync.client import Client
 from flagkeep.config import (
     Application,
     BigSegmentSettings,
@@ -30,7 +30,7 @@ from flagkeep.hooks import (
 from flagkeep.model.context import Context, ContextBuilder, ContextMultiBuilder
 from flagkeep.model.detail import BigSegmentsStatus, Detail, ErrorKind, Reason, ReasonKind
 from flagkeep.model.migration import ExecutionOrder, Operation, Origin, Stage
-from flagkeep.model.status import ClientStatus, SourceStatus, StoreStatus
+from flagkeep.model.status import ClientStatus, CloseReport, SourceStatus, StoreStatus
 from flagkeep.storage.big_segments import BigSegmentStoreStatus
 from flagkeep.version import VERSION
 

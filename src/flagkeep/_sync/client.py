@@ -10,8 +10,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import msgspec
-
 from flagkeep._sync.data_system import DataSystem, MakeSource
 from flagkeep._sync.evaluations import Evaluations, Evaluated, is_valid, problem_of
 from flagkeep._sync.hook_runner import HookRunner, hooks_of_plugins, register_plugins
@@ -41,7 +39,7 @@ from flagkeep.model.context import Context
 from flagkeep.model.detail import Detail
 from flagkeep.model.json_types import TypeReader, read_stage
 from flagkeep.model.migration import Stage
-from flagkeep.model.status import ClientStatus
+from flagkeep.model.status import ClientStatus, CloseReport
 from flagkeep.storage.big_segments import UNAVAILABLE, BigSegmentStoreStatus
 from flagkeep.version import VERSION
 
@@ -53,19 +51,6 @@ if TYPE_CHECKING:  # who only reads a store starts faster without them
 
 log = logging.getLogger("flagkeep.client")
 T = TypeVar("T")
-
-
-class CloseReport(msgspec.Struct, frozen=True):
-    """What `close` could and could not do.
-
-    Attributes:
-        complete: whether everything ended in time, everything in memory is in the store, and
-            every event was delivered.
-        events_lost: analytics events that were not delivered, by reason.
-    """
-
-    complete: bool
-    events_lost: dict[str, int] = {}
 
 
 class Client(TypedVariations):

@@ -5,7 +5,7 @@ Stores are live objects and are handed to the client itself. Settings are checke
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -99,8 +99,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     big_segments: BigSegmentSettings = BigSegmentSettings()
     application: Application = Application()
     wrapper: Wrapper = Wrapper()
-    hooks: tuple[Any, ...] = ()
-    plugins: tuple[Any, ...] = ()
+    hooks: Collection[Any] = ()
+    plugins: Collection[Any] = ()
 
     def __post_init__(self) -> None:
         self._check_types()

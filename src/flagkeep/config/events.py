@@ -1,5 +1,6 @@
 """Which analytics events are made, and where they go."""
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -34,7 +35,7 @@ class EventSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = 16 * 1024 * 1024
     flush_interval: float = 5.0
     all_attributes_private: bool = False
-    private_attributes: tuple[str, ...] = ()
+    private_attributes: Collection[str] = ()
     context_keys_capacity: int = 1000
     context_keys_flush_interval: float = 300.0
     compress: bool = False

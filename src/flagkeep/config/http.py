@@ -1,6 +1,7 @@
 """How servers are reached, and who asks."""
 
 import logging
+import os
 import re
 from typing import Final
 
@@ -40,9 +41,9 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout: float = 10.0
     read_timeout: float = 15.0
     proxy: str | None = None
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    ca_file: str | os.PathLike[str] | None = None
+    cert_file: str | os.PathLike[str] | None = None
+    key_file: str | os.PathLike[str] | None = None
     key_password: str | None = None
     verify: bool = True
     max_response_bytes: int = 256 * 1024 * 1024

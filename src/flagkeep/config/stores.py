@@ -111,9 +111,9 @@ class RedisTLS(msgspec.Struct, frozen=True, kw_only=True):
         verify: whether the server's certificate and name are checked.
     """
 
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    ca_file: str | os.PathLike[str] | None = None
+    cert_file: str | os.PathLike[str] | None = None
+    key_file: str | os.PathLike[str] | None = None
     key_password: str | None = None
     verify: bool = True
 

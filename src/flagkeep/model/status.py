@@ -96,3 +96,16 @@ class ClientStatus(msgspec.Struct, frozen=True):
     bad_items: tuple[BadItem, ...] = ()
     warnings: tuple[BadItem, ...] = ()
     data_age: float | None = None
+
+
+class CloseReport(msgspec.Struct, frozen=True):
+    """What `close` could and could not do.
+
+    Attributes:
+        complete: whether everything ended in time, everything in memory is in the store, and
+            every event was delivered.
+        events_lost: analytics events that were not delivered, by reason.
+    """
+
+    complete: bool
+    events_lost: dict[str, int] = {}
