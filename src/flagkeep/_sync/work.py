@@ -97,7 +97,10 @@ class Work:
             if self._is_noticing:
                 return
             self._is_noticing = True
-        runtime.spawn("flagkeep-notices", self._run_notices)
+        try:
+            runtime.spawn("flagkeep-notices", self._run_notices)
+        except RuntimeError:  # no more threads, as the interpreter or its machine has no room
+            self.soon(self._run_notices)
 
     def aside(self, name: str, job: runtime.Job) -> None:
         """Run `job` now, beside the queue: it may wait for somebody else as long as it likes.
