@@ -1,6 +1,7 @@
 """`Config`: what it takes, what it makes of it, and what the core is told."""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,15 @@ def test_a_copy_can_name_a_wrapper() -> None:
         ({"stream_uri": b"x"}, "stream_uri must be a URL, not bytes"),
         ({"poll_interval": "30"}, "poll_interval must be a number, not str"),
         ({"flush_interval": None}, "flush_interval must be a number, not None"),
-        ({"initial_reconnect_delay": float("nan")}, "must be a number, not nan"),
+        ({"initial_reconnect_delay": "1"}, "must be a number, not str"),
+        ({"flush_interval": float("nan")}, "must be a number, not nan"),
+        ({"http": "http://proxy"}, "http must be an HTTPConfig, not str"),
+        ({"big_segments": 3}, "big_segments must be a BigSegmentsConfig, not 3"),
+        ({"big_segments": BigSegmentsConfig("x")}, "needs a BigSegmentStore, not str"),  # type: ignore[arg-type]  # on purpose
+        (
+            {"big_segments": BigSegmentsConfig(None, stale_after="5")},  # type: ignore[arg-type]  # on purpose
+            "stale_after must be a number, not str",
+        ),
         ({"hooks": 3}, "hooks must be a list, not 3"),
         ({"plugins": 3}, "plugins must be a list, not 3"),
         ({"private_attributes": 3}, "private_attributes must be a list, not 3"),
@@ -337,18 +346,33 @@ def test_settings_of_events_reach_the_core() -> None:
 def test_what_cannot_be_meant_so_is_brought_into_bounds() -> None:
     config = Config(
         "k",
-        initial_reconnect_delay=0,
         events_max_pending=0,
         flush_interval=float("inf"),
         context_keys_capacity=-1,
         big_segments=BigSegmentsConfig(SomeBigSegments(), context_cache_time=0),
     )
     told = core(config)
-    assert isinstance(told.source, Streaming)
-    assert 0 < told.source.initial_reconnect_delay < 0.01
     assert (told.events.capacity, told.events.context_keys_capacity) == (1, 1)
     assert told.events.flush_interval > 10**8
     assert 0 < told.big_segments.context_cache_time < 0.01
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf])
+def test_a_delay_that_is_no_time_is_the_usual_one_with_a_warning(
+    seconds: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = Config("k", initial_reconnect_delay=seconds, poll_interval=seconds)
+    assert core(config).source == Streaming(initial_reconnect_delay=1.0)
+    assert (config.initial_reconnect_delay, config.poll_interval) == (1, 30)
+    assert caplog.messages == [
+        "initial_reconnect_delay is no number of seconds above 0; 1 is used",
+        "poll_interval is no number of seconds above 0; 30 is used",
+    ]
+
+
+def test_a_wrapper_may_have_a_number_for_a_version() -> None:
+    told = core(quiet(wrapper_name="w", wrapper_version=2))
+    assert told.wrapper == Wrapper(name="w", version="2")
 
 
 def test_who_asks_is_told_to_the_core() -> None:

@@ -30,6 +30,12 @@ NO_KEY: Final = _NoKey()
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]*")
 _KEY_LENGTH: Final = 8192
 _TAG_LENGTH: Final = 64
+_USUAL_DELAYS: Final = {"initial_reconnect_delay": 1, "poll_interval": 30}
+_HTTP_SETTINGS: Final = ("connect_timeout", "read_timeout", "http_proxy", "ca_certs", "cert_file")
+_BIG_SEGMENT_NUMBERS: Final = (
+    "context_cache_size", "context_cache_time", "status_poll_interval", "stale_after",
+)  # fmt: skip
+_BIG_SEGMENT_METHODS: Final = ("get_metadata", "get_membership")
 _STORE_METHODS: Final = ("get", "all", "init", "upsert", "delete", "initialized")
 _CORE_STORE_METHODS: Final = ("get_many", "get_all", "replace", "upsert", "close")
 _ASYNC_CORE_STORE_METHODS: Final = ("get_many", "get_all", "replace", "upsert", "aclose")
@@ -119,9 +125,41 @@ def _uri(name: str, value: Any) -> str:
 
 
 def _number(name: str, value: Any) -> float:
-    if not isinstance(value, int | float) or math.isnan(value):
+    is_number = isinstance(value, int | float) and value == value  # noqa: PLR0124  NaN is not
+    if not is_number:
         raise ConfigError(f"{name} must be a number, not {_shown(value)}")
+    number: float = value
+    return number
+
+
+def _http(name: str, value: Any) -> Any:
+    if value is not None and not all(hasattr(value, one) for one in _HTTP_SETTINGS):
+        raise ConfigError(f"{name} must be an HTTPConfig, not {_shown(value)}")
     return value
+
+
+def _big_segments(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if not all(hasattr(value, one) for one in ("store", *_BIG_SEGMENT_NUMBERS)):
+        raise ConfigError(f"{name} must be a BigSegmentsConfig, not {_shown(value)}")
+    for one in _BIG_SEGMENT_NUMBERS:
+        _number(one, getattr(value, one))
+    if value.store is not None and not _has(value.store, _BIG_SEGMENT_METHODS):
+        problem = f"{name} needs a BigSegmentStore, not {_shown(value.store)}"
+        raise ConfigError(problem)
+    return value
+
+
+def _delay(name: str, value: Any) -> float:
+    """Return a time between two tries; one that is no time is the usual one."""
+    if not isinstance(value, int | float):
+        raise ConfigError(f"{name} must be a number, not {_shown(value)}")
+    if 0 < value < math.inf:
+        return value
+    usual = _USUAL_DELAYS[name]
+    log.warning("%s is no number of seconds above 0; %s is used", name, usual)
+    return usual
 
 
 def _defaults(name: str, value: Any) -> dict[str, Any]:
@@ -226,11 +264,11 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "flush_interval": _number,
     "stream_uri": _uri,
     "stream": _flag,
-    "initial_reconnect_delay": _number,
+    "initial_reconnect_delay": _delay,
     "defaults": _defaults,
     "send_events": _flag_or_none,
     "update_processor_class": _source,
-    "poll_interval": _number,
+    "poll_interval": _delay,
     "use_ldd": _flag,
     "feature_store": _anything,
     "feature_requester_class": _callable,
@@ -244,8 +282,8 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "diagnostic_recording_interval": _number,
     "wrapper_name": _anything,
     "wrapper_version": _anything,
-    "http": _anything,
-    "big_segments": _anything,
+    "http": _http,
+    "big_segments": _big_segments,
     "application": _application,
     "hooks": _list,
     "plugins": _list,
