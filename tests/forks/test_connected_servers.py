@@ -5,6 +5,7 @@ Workers are looked at one after the other, while those that are known stand stil
 
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Final
@@ -15,7 +16,8 @@ from tests.forks.application import Application
 from tests.forks.family import Family
 from tests.forks.proc import paused
 from tests.forks.test_celery import OPTIONS, CeleryWorker
-from tests.forks.test_uwsgi import RUN
+from tests.forks.test_uwsgi import RUN, without_threads
+from tests.forks.world import until
 from tests.runtime.exits.servers import end
 from tests.servers.redis import RedisServer
 
@@ -120,6 +122,36 @@ def test_uwsgi(family: Family, options: tuple[str, ...]) -> None:
     with uwsgi("--master", *options) as application:
         check(application, family, parent_streams=False)
         check_end(application, family, signal.SIGINT)
+
+
+@pytest.mark.parametrize("family", [STREAMING, SQLITE], indirect=True)
+def test_uwsgi_without_a_master(family: Family) -> None:
+    """The first worker is the process that forks the other one."""
+    with uwsgi() as application:
+        parent, child = sorted(
+            (answer["process"], answer["imported_by"]) for answer in workers(application)
+        )
+        assert parent[0] == parent[1] == child[1]
+        family.check_streams(2)
+        family.change_reaches({parent[0], child[0]})
+        os.kill(child[0], signal.SIGINT)
+        family.check_streams(1, ever=2)
+        family.change_reaches({parent[0]})
+        check_end(application, family, signal.SIGINT)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="uWSGI for it always lets threads run")
+def test_uwsgi_where_threads_do_not_run(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes over the stream is seen by the requests after it."""
+    monkeypatch.setenv("PYTHONPATH", f"{without_threads()}:{os.environ['PYTHONPATH']}")
+    with uwsgi("--master") as application:
+        asked = workers(application)
+        assert [(answer["ready"], answer["value"]) for answer in asked] == [(True, "one")] * WORKERS
+        family.check_streams(WORKERS)
+        family.set("two")
+        until(lambda: {answer["value"] for answer in workers(application)} == {"two"})
+        check_end(application, family, signal.SIGINT)
+        assert len(family.instances()) == WORKERS
 
 
 class Tasks(CeleryWorker):
