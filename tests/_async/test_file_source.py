@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from flagkeep._async.client import AsyncClient
 from flagkeep._async.file_source import AsyncFileDataSource
 from flagkeep._runtime import aio as runtime
@@ -62,7 +64,11 @@ async def test_the_content_is_delivered_again_when_it_changes(tmp_path: Path) ->
     assert sink.errors == []
 
 
-async def test_a_broken_file_is_reported_once_and_nothing_is_delivered(tmp_path: Path) -> None:
+async def test_fix_a_broken_file_is_reported_once_and_nothing_is_delivered(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """FIX (data-sources.md 5): its time was no number, and a traceback went to stderr."""
     file = write(tmp_path / "flags.json", '{"flagValues":{"v":1}}')
     sink, source = AsyncRecorder(), AsyncFileDataSource(settings(file))
 
@@ -84,6 +90,8 @@ async def test_a_broken_file_is_reported_once_and_nothing_is_delivered(tmp_path:
     assert broken.kind is missing.kind is SourceErrorKind.INVALID_DATA
     assert broken.message == f"{file}:2:6: not JSON: Expecting value"
     assert missing.message == f"{file}: there is no such file"
+    assert 0 < broken.time <= missing.time <= runtime.wall_time()
+    assert capfd.readouterr().err == ""
 
 
 async def test_a_source_that_was_stopped_first_returns(tmp_path: Path) -> None:
@@ -110,7 +118,8 @@ async def test_without_reload_changes_are_not_followed(tmp_path: Path) -> None:
     assert len(sink.applied) == 1
 
 
-async def test_an_edit_reaches_a_client_and_its_listeners(tmp_path: Path) -> None:
+async def test_fix_an_edit_reaches_a_client_and_its_listeners(tmp_path: Path) -> None:
+    """FIX (data-sources.md 5): versions stayed 1, so that listeners never heard of an edit."""
     file = write(tmp_path / "flags.json", '{"flags":{"f":{"on":true,"variations":[1]}}}')
     write(file, '{"flagValues":{"f":1,"g":1}}')
     changed: list[str] = []

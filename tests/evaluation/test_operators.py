@@ -107,6 +107,16 @@ def test_operator(op: str, value: Any, wanted: Any, *, expected: bool) -> None:
     assert clause_matches(op, value, wanted, negate=True) is not expected
 
 
+@pytest.mark.parametrize("op", ["lessThanOrEqual", "greaterThanOrEqual"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_fix_numbers_beyond_doubles_are_infinite(op: str, sign: int) -> None:
+    """FIX (evaluation.md 2.4): with the official SDK they make the whole evaluation fail."""
+    huge = sign * 10**400
+    assert clause_matches(op, huge, huge * 10)
+    assert clause_matches(op, huge * 10, huge)
+    assert clause_matches(op, 0, huge) is ((sign > 0) is (op == "lessThanOrEqual"))
+
+
 OPERATORS: Final = [
     *("in", "startsWith", "endsWith", "contains", "matches", "before", "after"),
     *("lessThan", "lessThanOrEqual", "greaterThan", "greaterThanOrEqual"),

@@ -80,9 +80,6 @@ def keys_of(kind: str | None, *values: str) -> Object:
         ({"rules": [{"clauses": [in_segment("gone")]}, HAS_KEY_A]}, USER, True),
         ({"rules": [{"weight": 0}]}, USER, False),
         ({"rules": [{"weight": 100_000}]}, USER, True),
-        # a rule with a percentage lets nobody in who lacks its kind
-        ({"rules": [{"weight": 100_000, "rolloutContextKind": "org"}]}, USER, False),
-        ({"rules": [{"weight": 0, "rolloutContextKind": "org"}]}, USER, False),
         ({"rules": [{"weight": 100_000, "rolloutContextKind": "org"}]}, ORG, True),
         ({"rules": [{"weight": 100_000}]}, ORG, False),
         ({"rules": [{"weight": 1, "bucketBy": "gone"}]}, USER, True),
@@ -90,6 +87,13 @@ def keys_of(kind: str | None, *values: str) -> Object:
 )
 def test_who_is_in_a_segment(fields: Object, context: Object, *, expected: bool) -> None:
     assert contains(context, segment(**fields)) is expected
+
+
+@pytest.mark.parametrize("weight", [0, 1, 100_000])
+def test_fix_a_percentage_lets_nobody_in_who_lacks_its_kind(weight: int) -> None:
+    """FIX (evaluation.md 2.5): the official SDK lets them in, even with weight 0."""
+    rule = {"weight": weight, "rolloutContextKind": "org"}
+    assert contains(USER, segment(rules=[rule])) is False
 
 
 @pytest.mark.parametrize(
@@ -209,7 +213,8 @@ BADNESS: Final = ["HEALTHY", "STALE", "STORE_ERROR", "NOT_CONFIGURED"]
 
 @pytest.mark.parametrize("first", BADNESS)
 @pytest.mark.parametrize("second", BADNESS)
-def test_the_worst_status_is_kept(first: str, second: str) -> None:
+def test_fix_the_worst_status_is_kept(first: str, second: str) -> None:
+    """FIX (evaluation.md 2.6): the official SDK keeps the latest."""
     segments = [big("s"), big("t", unboundedContextKind="org")]
     memberships: Memberships = {"u": (first, {}), "o": (second, {})}
     outcome = evaluated(flag_for("s", "t"), BOTH, world(*segments, memberships=memberships))

@@ -65,6 +65,12 @@ def test_key_and_version_need_not_be_there() -> None:
     assert (segment.key, segment.version, segment.included) == ("s", 1, ["a"])
 
 
+def test_fix_items_without_a_key_of_their_own_are_told_apart() -> None:
+    """FIX (data-sources.md 5): the official SDK takes two of them for one item, twice."""
+    changes = read('{"flags":{"f":{"on":true},"g":{"on":true}},"segments":{"s":{},"t":{}}}')
+    assert (set(changes.flags), set(changes.segments)) == ({"f", "g"}, {"s", "t"})
+
+
 def test_what_readers_in_other_languages_demand_is_filled_in() -> None:
     changes = read('{"flags":{"f":{"rules":null,"on":true}},"segments":{"s":{}}}')
     flag = json.loads(changes.flags["f"].data)

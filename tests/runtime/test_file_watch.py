@@ -189,7 +189,8 @@ def test_a_folder_that_comes_later_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.extras
-def test_reading_and_neighbours_wake_nobody(tmp_path: Path) -> None:
+def test_fix_reading_and_neighbours_wake_nobody(tmp_path: Path) -> None:
+    """FIX (data-sources.md 5): each reload made the next one, thousands in a second."""
     pytest.importorskip("watchfiles")
     file = tmp_path / "flags.json"
     file.write_text(ON)

@@ -12,6 +12,7 @@ from flagkeep.errors import InvalidItem
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import parse_json
 from flagkeep.model.context import Context
+from flagkeep.model.status import SourceState
 from flagkeep.model.values import NotJson
 from flagkeep.storage.items import is_newer
 from flagkeep.testing import FlagBuilder, TestData
@@ -213,6 +214,34 @@ def test_an_update_is_in_force_when_it_returns(data: TestData) -> None:
         data.delete("f")
         assert one.variation("f", USER, "gone") == "gone"
     data.update(data.flag("f"))  # nobody left to wait for
+
+
+def test_fix_listeners_hear_of_changes_and_the_source_is_valid(data: TestData) -> None:
+    """FIX (data-sources.md 6): neither was so, as the official one writes past the client."""
+    data.update(data.flag("f").value_for_all(0))
+    heard = threading.Event()
+    with Client(Config(source=data)) as client:
+        assert client.wait_until_ready(10)
+        client.on_change("f", lambda _: heard.set())
+        data.update(data.flag("f").value_for_all(1))
+        assert heard.wait(10)
+        status = client.status.source
+        assert status is not None
+        assert status.state is SourceState.VALID
+
+
+def test_fix_prerequisites_and_rollouts_reach_a_client(data: TestData) -> None:
+    """FIX (data-sources.md 6): the official one has no way to say them; segments are below."""
+    arms = [{"variation": 1, "weight": 100_000}]
+    flag = {"on": True, "variations": [0, 1], "fallthrough": {"rollout": {"variations": arms}}}
+    needs = {"prerequisites": [{"key": "p", "variation": 1}], "offVariation": 0}
+    data.use_preconfigured_flag({"key": "p", **flag})
+    data.use_preconfigured_flag({"key": "f", **flag, **needs})
+    with Client(Config(source=data)) as client:
+        assert client.wait_until_ready(10)
+        assert client.variation("f", USER, None) == 1
+        data.use_preconfigured_flag({"key": "p", **flag, "on": False})
+        assert client.variation("f", USER, None) == 0
 
 
 def test_segments_reach_a_client(data: TestData) -> None:
