@@ -538,6 +538,10 @@ async def test_two_clients_that_fill_one_store_leave_each_other_alone() -> None:
             upstream.patch("flags", flag("f", "b", version=2))
             await until_value(first, "f", USER, "b")
             await until_value(second, "f", USER, "b")
+            for client in (first, second):
+                writer = client._data._writer
+                assert writer is not None
+                assert await writer.idle.wait(10)
             record = await store.read_record()
             probes = store.probes
             await until(lambda: store.probes >= probes + 4)

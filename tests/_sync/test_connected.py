@@ -538,6 +538,10 @@ def test_two_clients_that_fill_one_store_leave_each_other_alone() -> None:
             upstream.patch("flags", flag("f", "b", version=2))
             until_value(first, "f", USER, "b")
             until_value(second, "f", USER, "b")
+            for client in (first, second):
+                writer = client._data._writer
+                assert writer is not None
+                assert writer.idle.wait(10)
             record = store.read_record()
             probes = store.probes
             until(lambda: store.probes >= probes + 4)
