@@ -21,7 +21,8 @@ class AsyncDiagnosticReports:
         store: name of the persistent store; None: there is none.
         deduplicated: returns how many contexts were not described again, since the last call.
         dropped: returns how many events were lost, ever.
-        in_last_batch: returns how many events the last payload had.
+        in_last_batch: returns how many events the last payload had, 0 if there was none since the
+            last call.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class AsyncDiagnosticReports:
         self._work.later(self._config.events.diagnostic_interval, self._report)
 
     def forget_parent(self) -> None:
-        """In the child of a fork: count for itself."""
+        """In the child of a fork: count for itself. Events are what is left of the parent's."""
         self._counted = self._new_count()
+        self._news.take_inits()
+        self._reported_as_dropped = self._dropped()
 
     async def _report_start(self) -> None:
         event = self._counted.init_event(

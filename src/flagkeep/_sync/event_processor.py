@@ -66,7 +66,7 @@ class EventProcessor:
                 store=store,
                 deduplicated=self._take_deduplicated,
                 dropped=lambda: sum(self._dropped().values()),
-                in_last_batch=lambda: self._in_last_batch,
+                in_last_batch=self._take_in_last_batch,
             )
 
     def _new_buffer(self) -> EventBuffer:
@@ -94,10 +94,16 @@ class EventProcessor:
         return sum_of(self.sender.dropped, self._buffer.dropped)
 
     def _take_deduplicated(self) -> int:
-        """Return how many contexts were known already since the last call; about right."""
-        count = max(0, self._evaluated - self._described)
-        self._evaluated = self._described = 0
-        return count
+        """Return how often a context was known already, as far as it was counted by now."""
+        with self._guard:
+            known = self._evaluated - self._described
+            self._evaluated, self._described = 0, max(0, -known)  # not all was counted yet
+        return max(0, known)
+
+    def _take_in_last_batch(self) -> int:
+        """Return how many events went together last; 0 if none did since the last call."""
+        size, self._in_last_batch = self._in_last_batch, 0
+        return size
 
     def forget_parent(self) -> None:
         """In the child of a fork: what waits is the parent's to send, if there is one that can."""
@@ -106,6 +112,7 @@ class EventProcessor:
             self._counts.forget()
             self._buffer = self._new_buffer()
             self._seen = self._nobody_seen()
+            self._described = self._evaluated = self._in_last_batch = 0
         if self._diagnostics is not None:
             self._diagnostics.forget_parent()
 
@@ -197,6 +204,8 @@ class EventProcessor:
     def track(self, name: str, context: Context, data: Any, metric_value: float | None) -> None:
         """Record an event of the application."""
         now_ms = _ms(runtime.wall_time())
+        with self._guard:
+            self._evaluated += 1
         self._describe(context, now_ms)
         described = self._format(context, redact=True)
         self._add(formatting.custom_event(now_ms, name, described, data, metric_value))
@@ -218,7 +227,8 @@ class EventProcessor:
         with self._guard:
             events = self._buffer.take()
         if not summary.is_empty:
-            self._evaluated += summary.total
+            with self._guard:
+                self._evaluated += summary.total
             events.append(summary.encode())
         self._in_last_batch = len(events) or self._in_last_batch
         return events
@@ -227,15 +237,15 @@ class EventProcessor:
 
     def _describe(self, context: Context, now_ms: int) -> None:
         """Make an index event for a context that was not seen lately."""
-        if self._is_new(context):
+        if self._is_new(context, is_described=True):
             shown = self._shown(context)
             if shown is not None:
                 self._add(formatting.index_event(now_ms, self._format(shown)))
 
-    def _is_new(self, context: Context) -> bool:
+    def _is_new(self, context: Context, *, is_described: bool = False) -> bool:
         with self._guard:
             is_new = self._seen.is_new(context.fully_qualified_key, runtime.monotonic())
-            self._described += is_new
+            self._described += is_new and is_described
         return is_new
 
     def _shown(self, context: Context) -> Context | None:
