@@ -391,6 +391,21 @@ async def test_an_upstream_that_is_silent_makes_no_data_current() -> None:
             assert client.status.data_age is None
 
 
+async def test_who_waits_in_vain_is_told_once_that_the_store_is_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = AsyncMemoryStore()
+    await store.replace(environment(flag("f", "old")))
+    async with AsyncFakeUpstream(data("new")) as upstream:
+        upstream.hold_streams()
+        async with client_of(streaming(upstream), store=store) as client:
+            await until_value(client, "f", USER, "old")
+            for _ in range(3):
+                assert await client.wait_until_ready(0.01)
+    line = "nothing has come from the source in 0.0 s: what the store holds is served"
+    assert lines_of(caplog) == [("WARNING", line)]
+
+
 async def test_a_wait_for_a_client_does_not_end_with_what_the_store_holds() -> None:
     store = AsyncMemoryStore()
     await store.replace(environment(flag("f", "old")))

@@ -391,6 +391,21 @@ def test_an_upstream_that_is_silent_makes_no_data_current() -> None:
             assert client.status.data_age is None
 
 
+def test_who_waits_in_vain_is_told_once_that_the_store_is_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = MemoryStore()
+    store.replace(environment(flag("f", "old")))
+    with FakeUpstream(data("new")) as upstream:
+        upstream.hold_streams()
+        with client_of(streaming(upstream), store=store) as client:
+            until_value(client, "f", USER, "old")
+            for _ in range(3):
+                assert client.wait_until_ready(0.01)
+    line = "nothing has come from the source in 0.0 s: what the store holds is served"
+    assert lines_of(caplog) == [("WARNING", line)]
+
+
 def test_a_wait_for_a_client_does_not_end_with_what_the_store_holds() -> None:
     store = MemoryStore()
     store.replace(environment(flag("f", "old")))

@@ -81,6 +81,7 @@ class DataSystem:
         self._received = False
         self._lost_touch: float | None = None
         self._complained_of: set[tuple[SourceErrorKind, int | None]] = set()
+        self._has_said = False
         self.settled = runtime.Event()
         self.began: Callable[[], None] = lambda: None
         self.listeners = Listeners(self.work)
@@ -202,11 +203,20 @@ class DataSystem:
         """Wait for data, at most `timeout` seconds; returns whether evaluations have any."""
         self.start()
         if self._make_source is not None:
-            if not fork.is_imminent():  # else nothing comes before the fork
-                self.settled.wait(timeout)
+            # before a fork nothing comes
+            if not fork.is_imminent() and not self.settled.wait(timeout):
+                self._say_what_is_served(timeout)
         elif self._reader is not None:
             return self._reader.wait_until_read(timeout)
         return self.is_ready
+
+    def _say_what_is_served(self, waited: float) -> None:
+        """Tell, once, who waited for a source that has said nothing yet, not even an error."""
+        if self.is_ready and not self._has_said and self._machine.status.error is None:
+            self._has_said = True
+            log.warning(
+                "nothing has come from the source in %.1f s: what the store holds is served", waited
+            )
 
     def stop_source(self) -> None:
         """Take in nothing any more; returns at once."""
