@@ -1,18 +1,34 @@
 """What only asyncio can get wrong: loops that come later, cancellation, being held up."""
 
 import asyncio
+import gc
+import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from flagkeep import AsyncClient, Config, Context, FileSource, StorePolicy
+import pytest
+
+from flagkeep import (
+    AsyncClient,
+    BigSegmentSettings,
+    Config,
+    Context,
+    EventSettings,
+    FileSource,
+    StorePolicy,
+    Streaming,
+)
 from flagkeep.stores import AsyncSQLiteStore
+from flagkeep.testing import BigSegmentData, FakeUpstream
 from tests._async.hand_source import AsyncHandSource, changes, environment, flag
 from tests._async.waiting import until
 
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, object]], object]
 USER = Context.create("user-key")
 
 
@@ -130,3 +146,129 @@ async def test_a_client_has_no_thread_but_one_per_driver(tmp_path: Path) -> None
         assert await client.wait_until_ready()
         await until(lambda: own() == ["flagkeep-files", "flagkeep-sqlite"])
     await until(lambda: own() == [])
+
+
+# --- one loop after another -----------------------------------------------------------------------
+
+
+# A loop that is closed under its tasks leaves their sockets to be collected.
+abandoning = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def connected(upstream: FakeUpstream, **more: Any) -> Config:
+    return Config(
+        sdk_key="key",
+        source=Streaming(base_uri=upstream.uri),
+        events=EventSettings(base_uri=upstream.uri, flush_interval=60, diagnostics=False),
+        **more,
+    )
+
+
+def run_and_abandon(main: Coroutine[Any, Any, T]) -> T:
+    """Run it in a loop that is closed under the tasks it has left."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        loop.close()
+
+
+async def ready(client: AsyncClient) -> None:
+    assert await client.wait_until_ready()
+    assert await client.variation("f", USER, None) == "x"
+
+
+@pytest.fixture(params=[asyncio.run, run_and_abandon])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Run something in a loop, which is closed then."""
+    yield request.param
+    gc.collect()  # what the loop has left: here it may warn
+
+
+@pytest.fixture
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream({"flags": {"f": flag("f", "x")}, "segments": {}}) as running:
+        yield running
+
+
+@abandoning
+def test_a_client_may_be_closed_in_another_loop(upstream: FakeUpstream, run: Run) -> None:
+    client = AsyncClient(connected(upstream))
+    run(ready(client))
+    report = asyncio.run(client.aclose())
+    assert (report.complete, report.events_lost) == (True, {})
+    assert [event["kind"] for event in upstream.events()] == ["index", "summary"]
+    upstream.wait_until(lambda: upstream.open_streams == 0)
+
+
+@abandoning
+def test_a_client_goes_on_in_another_loop(upstream: FakeUpstream, run: Run) -> None:
+    client = AsyncClient(connected(upstream))
+    run(ready(client))
+
+    async def go_on() -> None:
+        client.track("bought", USER)
+        assert await client.flush()
+        assert len(upstream.events("custom")) == 1
+        changed = asyncio.Event()
+        client.on_change("f", lambda _: changed.set())
+        upstream.patch("flags", flag("f", "y", version=2))
+        await asyncio.wait_for(changed.wait(), 5)
+        assert await client.variation("f", USER, None) == "y"
+        gc.collect()  # what the other loop has left
+        assert client.status.data_age is None
+        upstream.wait_until(lambda: upstream.open_streams == 1)
+        assert (await client.aclose()).complete
+
+    asyncio.run(go_on())
+
+
+@abandoning
+def test_a_big_segment_store_is_asked_in_another_loop_too(upstream: FakeUpstream, run: Run) -> None:
+    data = BigSegmentData()
+    data.updated(0)
+    settings = BigSegmentSettings(status_poll_interval=0.01)
+    client = AsyncClient(
+        connected(upstream, big_segments=settings), big_segment_store=data.async_store()
+    )
+    run(ready(client))
+
+    async def go_on() -> None:
+        await client.variation_detail("f", USER, None)
+        before = data.times_asked_for_age
+        await until(lambda: data.times_asked_for_age > before + 3)
+        await client.aclose()
+
+    asyncio.run(go_on())
+
+
+def test_events_of_a_client_that_evaluates_nothing_are_delivered(upstream: FakeUpstream) -> None:
+    client = AsyncClient(connected(upstream))
+
+    async def main() -> None:
+        client.track("bought", USER)
+        client.flush_soon()
+        await until(lambda: len(upstream.events("custom")) == 1)
+        await client.aclose()
+
+    asyncio.run(main())
+
+
+async def test_a_listener_that_waits_in_vain_leaves_the_others_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = AsyncHandSource()
+    heard: list[str] = []
+
+    async def vain(_: object) -> None:
+        forever: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        forever.cancel()
+        await forever
+
+    async with AsyncClient(Config(source=source)) as client:
+        client.on_change(None, vain)
+        client.on_change(None, lambda change: heard.append(change.key))
+        with caplog.at_level(logging.ERROR):
+            await source.deliver(environment(flag("f", "x")))
+            await until(lambda: heard == ["f"])
+    assert "a listener failed" in caplog.text

@@ -1,11 +1,16 @@
 """What only threads can get wrong: how many there are, who waits for whom, and how they end."""
 
+import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from flagkeep import Client, Config, Context, FileSource
+from flagkeep.hooks import FlagChange
 from flagkeep.stores import SQLiteStore
 from tests._sync.hand_source import HandSource, environment, flag
+from tests._sync.waiting import until
 
 USER = Context.create("user-key")
 
@@ -101,3 +106,36 @@ def test_many_threads_evaluate_while_data_changes() -> None:
             thread.join(10)
         assert client.variation("f", USER, None) == 199
     assert wrong == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_listener_that_ends_its_thread_hears_of_the_next_change() -> None:
+    source = HandSource()
+    heard: list[str] = []
+
+    def leaves(change: FlagChange) -> None:
+        heard.append(change.key)
+        sys.exit()
+
+    with Client(Config(source=source)) as client:
+        client.on_change(None, leaves)
+        source.deliver(environment(flag("f", "a")))
+        until(lambda: heard == ["f"])
+        until(lambda: "flagkeep-notices" not in {one.name for one in threading.enumerate()})
+        source.deliver(environment(flag("f", "b", version=2)))
+        until(lambda: heard == ["f", "f"])
+
+
+def test_a_change_reaches_listeners_where_no_thread_can_begin() -> None:
+    source = HandSource()
+    heard: list[str] = []
+    with Client(Config(source=source)) as client:
+        client.on_change(None, lambda change: heard.append(change.key))
+        until(lambda: source.sink is not None)
+        usual = threading.stack_size(1 << 46)  # more than there is: what a full machine says
+        try:
+            source.deliver(environment(flag("f", "a")))
+            until(lambda: heard == ["f"])
+        finally:
+            threading.stack_size(usual)
+        assert client.variation("f", USER, None) == "a"

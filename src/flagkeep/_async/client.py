@@ -112,6 +112,7 @@ class AsyncClient(AsyncTypedVariations):
             big_segments=self._big_segments,
         )
         self._data.began = self._begin_rest
+        self._data.abandoned = self._forget_workers
         register_plugins(config.plugins, self, environment)
         fork.watch(self, fork.Rank.CLIENT)
         if runtime.can_spawn():
@@ -278,7 +279,7 @@ class AsyncClient(AsyncTypedVariations):
             data: any JSON.
             metric_value: a number for metrics that need one.
         """
-        fork.settle()
+        self._go_on()
         if not is_valid(context):
             log.warning("an event was not recorded, %s", problem_of(context))
             return
@@ -291,7 +292,7 @@ class AsyncClient(AsyncTypedVariations):
 
     def identify(self, context: Context) -> None:
         """Record who a context is."""
-        fork.settle()
+        self._go_on()
         if not is_valid(context):
             log.warning("a context was not recorded, %s", problem_of(context))
         elif self._events is not None:
@@ -299,18 +300,18 @@ class AsyncClient(AsyncTypedVariations):
 
     def track_migration(self, tracker: "MigrationTracker") -> None:
         """Record what was measured by the tracker that `migration` returned."""
-        fork.settle()
+        self._go_on()
         if self._events is not None:
             self._events.track_migration(tracker)
 
     async def flush(self, timeout: float = 5.0) -> bool:
         """Deliver what waits, within `timeout` seconds; returns whether it was delivered."""
-        fork.settle()
+        self._go_on()
         return self._events is None or await self._events.sender.flush(timeout)
 
     def flush_soon(self) -> None:
         """Deliver what waits without waiting for it."""
-        fork.settle()
+        self._go_on()
         if self._events is not None:
             self._events.sender.flush_soon()
 
@@ -414,11 +415,20 @@ class AsyncClient(AsyncTypedVariations):
     def after_fork(self) -> None:
         """Begin anew in the child of a fork; called by itself. Memory and listeners stay."""
         was_started = self._data.forget_parent()
+        self._forget_workers()
+        if was_started and runtime.can_spawn_in_hook():
+            self._start()
+
+    def _forget_workers(self) -> None:
         if self._big_segments is not None:
             self._big_segments.forget_parent()
         if self._events is not None:
             self._events.forget_parent()
-        if was_started and runtime.can_spawn_in_hook():
+
+    def _go_on(self) -> None:
+        """Begin if that has not happened yet, as in the child of a fork, and can happen here."""
+        fork.settle()
+        if runtime.can_spawn():
             self._start()
 
     def _start(self) -> None:

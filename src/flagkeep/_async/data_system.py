@@ -49,6 +49,7 @@ class AsyncDataSystem:
     Attributes:
         listeners: of flag changes.
         source_listeners: of the source's status.
+        abandoned: set by the owner: told that the event loop is gone in which everything ran.
         began: set by the owner: told of each beginning of the work, in the child of a fork again.
         work: the queue of everything that this client does by and by.
         settled: set once there is no point in waiting longer for the first data.
@@ -84,6 +85,7 @@ class AsyncDataSystem:
         self._has_said = False
         self.settled = runtime.Event()
         self.began: Callable[[], None] = lambda: None
+        self.abandoned: Callable[[], None] = lambda: None
         self.listeners = AsyncListeners(self.work)
         self._environment = AsyncEnvironment(self._swapped, fetches=make_source is None)
         self._cache: AsyncItemCache | None = None
@@ -157,7 +159,9 @@ class AsyncDataSystem:
             return
         with self._start_guard:
             if self.work.is_lost:  # with the event loop in which it ran
+                self.stop_source()
                 self.forget_parent()
+                self.abandoned()
             if self._is_started:
                 return
             self._is_started = True
@@ -254,6 +258,8 @@ class AsyncDataSystem:
         try:
             await source.run(self)
         except Exception as exc:
+            if source is not self._source:  # its event loop is gone, and another one took its place
+                return
             log.exception("the source %s ended with an error; no more changes come", source.name)
             problem = f"the source ended with {type(exc).__name__}: see the log, then start anew"
             kind = SourceErrorKind.UNKNOWN

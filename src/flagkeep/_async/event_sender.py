@@ -182,8 +182,7 @@ class AsyncEventSender:
                 self._work.soon(self._begin)
                 await waiter.changed.wait(timeout)
         finally:
-            with self._guard:
-                self._waiters.remove(waiter)
+            self._leave(waiter)
         with self._guard:
             return self._is_delivered(waiter)
 
@@ -209,8 +208,7 @@ class AsyncEventSender:
                     break
                 await waiter.changed.wait(max(0.0, min(due, waiter.give_up) - now))
         finally:
-            with self._guard:
-                self._waiters.remove(waiter)
+            self._leave(waiter)
         self._end()
         return self.dropped
 
@@ -348,6 +346,11 @@ class AsyncEventSender:
             is_taken = self._taken == self._wanted
         if not is_taken:
             self._collect(self._wanted)
+
+    def _leave(self, waiter: _Waiter) -> None:
+        with self._guard:
+            if waiter in self._waiters:  # not if everybody was let go of meanwhile
+                self._waiters.remove(waiter)
 
     # --- who waits; the guard is held ------------------------------------------------------------
 

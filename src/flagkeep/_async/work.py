@@ -21,7 +21,6 @@ class AsyncWork:
     """Runs jobs when they are due. `at`, `soon`, `notify` and `stop` may be called anywhere.
 
     Attributes:
-        is_lost: whether it ended without having been told to, as its event loop did.
         lost: set by the owner: told of that.
         is_pumped: whether there is nobody to run the jobs but who calls `run_due`.
     """
@@ -37,13 +36,18 @@ class AsyncWork:
         self._is_noticing = False
         self._is_pumping = False
         self.is_pumped = False
-        self.is_lost = False
+        self._is_lost = False
         self.lost: Callable[[], None] = lambda: None
 
     @property
     def is_over(self) -> bool:
         """Whether it was told to end."""
         return self._stopping
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it ended without having been told to, as its event loop did."""
+        return self._is_lost or (self._task is not None and self._task.is_orphaned)
 
     def start(self) -> None:
         """Begin; at most once in a process."""
@@ -56,7 +60,7 @@ class AsyncWork:
         self._queue = []
         self._task = None
         self._notices.clear()
-        self._is_noticing = self._is_pumping = self.is_lost = False
+        self._is_noticing = self._is_pumping = self._is_lost = False
 
     async def run_due(self, give_up: float) -> None:
         """Run what is due, on the caller's time, unless somebody else does so already.
@@ -128,7 +132,7 @@ class AsyncWork:
         finally:
             # after a fork it is another one's end: that of what gevent let go on in the child
             if not self._stopping and self._queue is queue:
-                self.is_lost = True
+                self._is_lost = True
                 self.lost()
 
     async def _run_jobs(self) -> None:
@@ -141,13 +145,17 @@ class AsyncWork:
                 await self._run_job(heappop(self._queue)[2])
 
     async def _run_notices(self) -> None:
-        while not self._stopping:
-            with self._notice_guard:
-                if not self._notices:
-                    self._is_noticing = False
-                    return
-                job = self._notices.popleft()
-            await self._run_job(job)
+        try:
+            while not self._stopping:
+                with self._notice_guard:
+                    if not self._notices:
+                        self._is_noticing = False
+                        return
+                    job = self._notices.popleft()
+                await self._run_job(job)
+        except BaseException:  # a listener has ended its thread: the next news gets another one
+            self._is_noticing = False
+            raise
 
     async def _run_job(self, job: runtime.Job) -> None:
         try:

@@ -175,15 +175,27 @@ class Task:
     def __init__(self, task: asyncio.Task[None]) -> None:
         self._task = task
 
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether it never will take another step, as its event loop was closed under it."""
+        return not self._task.done() and self._task.get_loop().is_closed()
+
     async def join(self, timeout: float | None) -> bool:
         """Wait for its end, for `timeout` seconds at most; return whether it has ended.
 
         Called from the task itself it returns False at once.
         """
-        if self._task is asyncio.current_task():
+        task, home = self._task, self._task.get_loop()
+        if task is asyncio.current_task():
             return False
-        await asyncio.wait((self._task,), timeout=timeout)
-        return self._task.done()
+        if task.done() or self.is_orphaned:
+            return True
+        ended = Event()
+        try:
+            home.call_soon_threadsafe(task.add_done_callback, lambda _: ended.set())
+        except RuntimeError:  # it was closed just now
+            return True
+        return await ended.wait(timeout)
 
 
 def spawn(name: str, fn: Callable[[], Awaitable[object]]) -> Task:
@@ -267,10 +279,7 @@ def at_exit(
 async def call_listener(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
     """Call foreign code, and await what it returns if it can be; what it raises is logged."""
     try:
-        result = fn(*args, **kwargs)
-        if inspect.isawaitable(result):
-            awaitable: Awaitable[object] = result
-            await awaitable
+        await call_stage(fn, *args, **kwargs)
     except Exception:
         log.exception("a listener failed: %r", fn)
 

@@ -146,6 +146,11 @@ class Task:
     def __init__(self, thread: threading.Thread) -> None:
         self._thread = thread
 
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether it never will take another step though it has not ended: not a thread."""
+        return False
+
     def join(self, timeout: float | None) -> bool:
         """Wait for its end, for `timeout` seconds at most; return whether it has ended.
 
