@@ -23,7 +23,7 @@ from flagkeep import (
     Streaming,
 )
 from flagkeep.stores import AsyncSQLiteStore
-from flagkeep.testing import BigSegmentData, FakeUpstream
+from flagkeep.testing import BigSegmentData, FakeUpstream, Scripted
 from tests._async.hand_source import AsyncHandSource, changes, environment, flag
 from tests._async.waiting import until
 
@@ -252,6 +252,19 @@ def test_events_of_a_client_that_evaluates_nothing_are_delivered(upstream: FakeU
         await client.aclose()
 
     asyncio.run(main())
+
+
+async def test_who_closes_takes_over_from_one_that_is_cancelled(upstream: FakeUpstream) -> None:
+    upstream.always("/bulk", Scripted(202, delay=0.1))
+    client = AsyncClient(connected(upstream))
+    await ready(client)
+    first, second = (asyncio.create_task(client.aclose()) for _ in range(2))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    assert (await second).complete
+    assert first.cancelled()
+    posts = upstream.requests_to("/bulk")
+    assert len({post.headers["x-launchdarkly-payload-id"] for post in posts}) == 1
 
 
 async def test_a_listener_that_waits_in_vain_leaves_the_others_alone(

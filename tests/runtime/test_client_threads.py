@@ -2,13 +2,23 @@
 
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from flagkeep import Client, Config, Context, FileSource
+from flagkeep import (
+    Client,
+    CloseReport,
+    Config,
+    Context,
+    EventSettings,
+    FileSource,
+    Streaming,
+)
 from flagkeep.hooks import FlagChange
 from flagkeep.stores import SQLiteStore
+from flagkeep.testing import FakeUpstream, Scripted
 from tests._sync.hand_source import HandSource, environment, flag
 from tests._sync.waiting import until
 
@@ -108,6 +118,20 @@ def test_many_threads_evaluate_while_data_changes() -> None:
     assert wrong == []
 
 
+def test_whoever_closes_at_the_same_time_gets_the_same_report() -> None:
+    with FakeUpstream({"flags": {"f": flag("f", "a")}, "segments": {}}) as upstream:
+        upstream.always("/bulk", Scripted(202, delay=0.1))
+        events = EventSettings(base_uri=upstream.uri, diagnostics=False)
+        source = Streaming(base_uri=upstream.uri)
+        client = Client(Config(sdk_key="key", source=source, events=events))
+        assert client.wait_until_ready()
+        assert client.variation("f", USER, None) == "a"
+        with ThreadPoolExecutor(4) as pool:
+            reports = list(pool.map(lambda _: client.close(), range(4)))
+        assert reports == [CloseReport(complete=True)] * 4
+        assert len(upstream.events("summary")) == 1
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_listener_that_ends_its_thread_hears_of_the_next_change() -> None:
     source = HandSource()
@@ -124,18 +148,3 @@ def test_a_listener_that_ends_its_thread_hears_of_the_next_change() -> None:
         until(lambda: "flagkeep-notices" not in {one.name for one in threading.enumerate()})
         source.deliver(environment(flag("f", "b", version=2)))
         until(lambda: heard == ["f", "f"])
-
-
-def test_a_change_reaches_listeners_where_no_thread_can_begin() -> None:
-    source = HandSource()
-    heard: list[str] = []
-    with Client(Config(source=source)) as client:
-        client.on_change(None, lambda change: heard.append(change.key))
-        until(lambda: source.sink is not None)
-        usual = threading.stack_size(1 << 46)  # more than there is: what a full machine says
-        try:
-            source.deliver(environment(flag("f", "a")))
-            until(lambda: heard == ["f"])
-        finally:
-            threading.stack_size(usual)
-        assert client.variation("f", USER, None) == "a"

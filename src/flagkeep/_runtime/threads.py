@@ -27,7 +27,7 @@ R_co = TypeVar("R_co", covariant=True)
 __all__ = [
     "IS_ASYNC", "SDK_NAME", "Call", "Event", "Guard", "Job", "Lock", "Task", "Worker", "at_exit",
     "beside", "both", "call_listener", "call_stage", "can_spawn", "can_spawn_in_hook", "draw",
-    "monotonic", "needs_pumping", "run_job", "spawn", "start_stage", "wall_time", "within",
+    "here", "monotonic", "needs_pumping", "run_job", "spawn", "start_stage", "wall_time", "within",
 ]  # fmt: skip
 
 log: Final = logging.getLogger("flagkeep.runtime")
@@ -59,6 +59,11 @@ def can_spawn_in_hook() -> bool:
     both waiting for an import of the other.
     """
     return "gevent" not in sys.modules
+
+
+def here() -> object:
+    """Return what runs the caller: its thread."""
+    return threading.current_thread()
 
 
 def needs_pumping() -> bool:

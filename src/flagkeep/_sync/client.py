@@ -89,7 +89,10 @@ class Client(TypedVariations):
         environment = _described(config)
         brought = hooks_of_plugins(config.plugins, environment)
         self._hooks = HookRunner((*config.hooks, *brought))
+        self._close_guard = runtime.Guard()
         self._report: CloseReport | None = None
+        self._closed = runtime.Event()  # once `close` has come to its end, whichever that is
+        self._closer: object = None
         self._upstream = self._new_upstream()
         self._big_segments: BigSegments | None = None
         self._data = DataSystem(
@@ -142,17 +145,31 @@ class Client(TypedVariations):
         """Deliver the events that wait, end the background work and close the stores.
 
         It takes `timeout` seconds at most. Evaluations go on answering from memory. Calling it
-        again returns the same report.
+        again returns the same report; while it is under way, once that is known.
         """
         fork.settle()
-        if self._report is None:
-            self._report = CloseReport(complete=False)
-            try:
-                self._report = self._end(timeout)
-            except BaseException:
-                self._report = None  # was cancelled: to be called again
-                raise
-        return self._report
+        give_up = runtime.monotonic() + timeout
+        with self._close_guard:
+            is_first = self._report is None
+            if is_first:
+                self._report = CloseReport(complete=False)
+                self._closer = runtime.here()
+                self._closed.clear()
+        if is_first:
+            return self._close(timeout)
+        if self._closer is not runtime.here():  # a signal handler holds up what it interrupts
+            self._closed.wait(timeout)
+        return self._report or self.close(max(0.0, give_up - runtime.monotonic()))
+
+    def _close(self, timeout: float) -> CloseReport:
+        try:
+            self._report = report = self._end(timeout)
+        except BaseException:
+            self._report = None  # was cancelled: to be called again
+            raise
+        finally:
+            self._closed.set()
+        return report
 
     def _end(self, timeout: float) -> CloseReport:
         give_up = runtime.monotonic() + timeout
@@ -416,6 +433,7 @@ class Client(TypedVariations):
         """Begin anew in the child of a fork; called by itself. Memory and listeners stay."""
         was_started = self._data.forget_parent()
         self._forget_workers()
+        self._closed.set()  # whoever closes the parent's client closes no other
         if was_started and runtime.can_spawn_in_hook():
             self._start()
 
