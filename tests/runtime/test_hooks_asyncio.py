@@ -88,7 +88,7 @@ async def test_what_a_coroutine_after_track_raises_is_logged(
     AsyncHookRunner([Failing()]).after_track(TrackSeries("clicked", USER))
     for _ in range(3):
         await asyncio.sleep(0)
-    assert "flagkeep-hook ended with an error" in caplog.text
+    assert "after_track of hook 'Failing' ended with an error" in caplog.text
 
 
 async def test_the_hooks_of_an_evaluation_that_is_cancelled_see_its_end() -> None:
