@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import outward
 from tests.servers.redis import RedisServer, empty, given_url
 
 # A loaded machine is no failure: deadlines would be timed assertions.
@@ -17,8 +18,7 @@ settings.register_profile("ci", settings.get_profile("laptop"), derandomize=True
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
-# Nothing may leave this machine: what is not on loopback is refused at once, in children too.
-os.environ["https_proxy"] = "http://127.0.0.1:9"
+outward.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import interpreters
+from tests import outward
 from tests.servers.server import not_here
 
 HERE: Final = Path(__file__).parent
@@ -24,12 +25,14 @@ MADE_FROM: Final = "made-from"
 
 def python() -> list[str]:
     """Return the command that runs the peer written in Python."""
-    home = interpreters.environment("official-with-redis")
+    with outward.opened():
+        home = interpreters.environment("official-with-redis")
     made_from = home.parent.parent / MADE_FROM
     if not _is_written(made_from, " ".join(PYTHON)):
         try:
-            for requirement in PYTHON:
-                interpreters.install(home, requirement)
+            with outward.opened():
+                for requirement in PYTHON:
+                    interpreters.install(home, requirement)
         except (OSError, subprocess.CalledProcessError) as exc:
             not_here(f"{' and '.join(PYTHON)} cannot be installed: {exc}")
         made_from.write_text(" ".join(PYTHON))
@@ -95,7 +98,8 @@ def _folder(name: str, wanted: Sequence[Path]) -> tuple[Path, bool]:
 
 
 def _install(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
+    with outward.opened():
+        done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         not_here(f"{command[0]} failed: {(done.stderr or done.stdout).strip()[-1000:]}")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks import interpreters
+from tests import outward
 
 
 @pytest.fixture(scope="session")
 def official() -> Path:
     """The Python that has the official SDK."""
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.delenv("https_proxy", raising=False)  # tests reach nobody, but this must
+        with outward.opened():
             python = interpreters.official()
             if not has_aiohttp(python):
                 name, version = interpreters.OFFICIAL.split("==")
