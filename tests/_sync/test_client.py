@@ -18,6 +18,7 @@ from flagkeep._runtime import threads as runtime
 from flagkeep.config import CachePolicy, Config, FileSource, StorePolicy
 from flagkeep.errors import ConfigError
 from flagkeep.hooks import FlagChange
+from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.context import Context
 from tests._sync.hand_source import HandSource, changes, environment, flag
 from tests._sync.waiting import until, until_value
@@ -730,3 +731,38 @@ def test_a_client_with_a_key_alone_streams_and_serves_its_store_until_it_is_conn
         assert "https://stream.launchdarkly.com/all" in lines[0]
         store.replace(environment(flag("f", "x")))
         until_value(client, "f", USER, "x")
+
+
+class _Looked(dict[str, Any]):
+    """Flags; notes down what somebody else sees of the client while they are taken in."""
+
+    def __init__(self, flags: Any, client: Client) -> None:
+        super().__init__(flags)
+        self._client = client
+        self.seen: list[bool] = []
+
+    def __iter__(self) -> Any:  # else a copy asks nobody
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        self.seen.append(self._client.is_ready)
+        return super().keys()
+
+
+def test_a_client_is_not_ready_before_its_flags_are_in_memory() -> None:
+    source = HandSource()
+    heard: list[Any] = []
+    with Client(Config(source=source)) as client:
+
+        def listener(change: FlagChange) -> None:
+            heard.append((client.is_ready, client.variation_detail(change.key, USER, None)))
+
+        client.on_change("f", listener)
+        flags = _Looked(environment(flag("f", "a")).flags, client)
+        source.deliver(ChangeSet(full=True, flags=flags))
+        assert flags.seen
+        assert set(flags.seen) == {False}
+        assert client.is_ready
+        until(lambda: bool(heard))
+        is_ready, detail = heard[0]
+        assert (is_ready, detail.value) == (True, "a")

@@ -381,7 +381,6 @@ class AsyncDataSystem:
                 bad=changes.bad,
             )
         if changes.full:
-            self._received = True
             data = self._environment.replace(changes)
             # with the last good versions of bad items, which the store must not lose either
             written = data.as_changes()
@@ -461,6 +460,8 @@ class AsyncDataSystem:
             self._publish(cache.catalog if cache and reads_items else self._environment.catalog)
 
     def _swapped(self, old: DataSet, new: DataSet, refs: frozenset[ItemRef]) -> None:
+        if self._environment.is_of_source:  # here: the data is there, and nobody was told yet
+            self._received = True
         self._refresh_short_way()
         self.listeners.swapped(old, new, refs, self._environment.catalog)
 
