@@ -36,7 +36,7 @@ def test_a_refusal_is_one_error_that_says_what_to_do() -> None:
 def test_each_sort_of_loss_is_said_once() -> None:
     news = DeliveryNews()
     lines = said(news, Outcome.REJECTED, Outcome.DELIVERED, Outcome.REJECTED)
-    assert lines[0] == (WARNING, "2 events are dropped: it broke; check EventSettings.base_uri")
+    assert lines[0] == (WARNING, "dropped 2 event(s): it broke; check EventSettings.base_uri")
     assert [level for level, _ in lines] == [WARNING, DEBUG]
     lines = said(news, Outcome.TOO_LARGE, Outcome.TOO_LARGE, events=1)
     assert lines[0] == (WARNING, "an event of 30 bytes is dropped: it broke")

@@ -11,11 +11,11 @@ _REFUSED: Final = (
     "events are refused: %s; check the SDK key. They wait, the newest are kept, and are sent again"
     " in 5 minutes, later every hour"
 )
-_REJECTED: Final = "%d events are dropped: %s; check EventSettings.base_uri"
+_REJECTED: Final = "dropped %d event(s): %s; check EventSettings.base_uri"
 _TOO_LARGE: Final = "an event of %d bytes is dropped: %s"
 _SPLIT: Final = "%d events are too large together: they are sent in two halves"
 _GAVE_WAY: Final = (
-    "%d events are dropped, as newer ones wait: over %d bytes cannot be delivered;"
+    "dropped %d event(s), as newer ones wait: over %d bytes cannot be delivered;"
     " EventSettings.max_bytes is twice that"
 )
 
