@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from benchmarks import interpreters
+from tests import outward
 from tests.forks.application import APPLICATION, Application, check_worker
 from tests.forks.proc import paused
 from tests.forks.world import World
@@ -114,7 +115,8 @@ def without_threads() -> str:
     asked = subprocess.run([python, "-c", where], capture_output=True, text=True, check=False)
     if asked.returncode:
         try:
-            interpreters.install(python, f"pyuwsgi=={LAST_WITHOUT_THREADS}")
+            with outward.opened():
+                interpreters.install(python, f"pyuwsgi=={LAST_WITHOUT_THREADS}")
         except subprocess.CalledProcessError:
             not_here(f"pyuwsgi {LAST_WITHOUT_THREADS} cannot be installed: is there a network?")
         asked = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True)
