@@ -4,18 +4,24 @@ import gzip
 import itertools
 import json
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
 
 from flagkeep._async.client import AsyncClient
+from flagkeep._async.polling import AsyncPollingSource
+from flagkeep._async.upstream_news import UpstreamNews
 from flagkeep._runtime import aio as runtime
-from flagkeep.config import Application, Polling, Wrapper
+from flagkeep._runtime.http_aio import AsyncHttp
+from flagkeep.config import Application, HttpSettings, Polling, Wrapper
 from flagkeep.hooks import FlagChange
-from flagkeep.model.status import SourceErrorKind, SourceState, SourceStatus
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.status import SourceError, SourceErrorKind, SourceState, SourceStatus
 from flagkeep.testing import AsyncFakeUpstream, Request, Scripted
 from flagkeep.version import VERSION
 from tests._async.connecting import (
+    ASKER,
     KEY,
     USER,
     client_of,
@@ -325,3 +331,44 @@ async def test_closing_ends_the_wait_for_the_next_poll_and_its_connection_at_onc
         assert runtime.monotonic() - begun < PROMPT
         assert status_of(client).state is SourceState.OFF
         assert await client.variation("f", USER, None) == "a"
+
+
+# --- a process at its limits ----------------------------------------------------------------------
+
+
+class _Full:
+    """A client that has no memory for the first that it gets."""
+
+    def __init__(self) -> None:
+        self.errors: list[SourceError] = []
+        self.taken: list[ChangeSet] = []
+
+    async def apply(self, changes: ChangeSet) -> None:
+        if not self.errors:
+            raise MemoryError
+        self.taken.append(changes)
+
+    async def report(self, state: SourceState, error: SourceError | None = None) -> None:
+        assert state is SourceState.INTERRUPTED
+        assert error is not None
+        self.errors.append(error)
+
+
+async def test_a_lack_of_memory_does_not_end_the_source() -> None:
+    sink = _Full()
+    async with AsyncFakeUpstream(data("a")) as upstream:
+        http = AsyncHttp(HttpSettings())
+        source = AsyncPollingSource(
+            polling(upstream),
+            filter=None,
+            http=http,
+            requester=ASKER,
+            told=UpstreamNews(),
+        )
+        task = runtime.spawn("source", partial(source.run, sink))
+        await until(lambda: bool(sink.taken))
+        source.stop()
+        assert await task.join(5)
+        await http.aclose()
+    assert [error.kind for error in sink.errors] == [SourceErrorKind.UNKNOWN]
+    assert "there is no memory" in sink.errors[0].message

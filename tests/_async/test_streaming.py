@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+from functools import partial
 from typing import Any
 
 import pytest
@@ -689,3 +690,44 @@ async def test_a_source_that_was_stopped_first_asks_nobody() -> None:
         await source.run(sink)
         assert upstream.requests == []
         assert (sink.applied, sink.reports) == ([], [])
+
+
+# --- a process at its limits ----------------------------------------------------------------------
+
+
+class _Full:
+    """A client that has no memory for the first that it gets."""
+
+    def __init__(self) -> None:
+        self.errors: list[SourceError] = []
+        self.taken: list[ChangeSet] = []
+
+    async def apply(self, changes: ChangeSet) -> None:
+        if not self.errors:
+            raise MemoryError
+        self.taken.append(changes)
+
+    async def report(self, state: SourceState, error: SourceError | None = None) -> None:
+        assert state is SourceState.INTERRUPTED
+        assert error is not None
+        self.errors.append(error)
+
+
+async def test_a_lack_of_memory_does_not_end_the_source() -> None:
+    sink = _Full()
+    async with AsyncFakeUpstream(data("a")) as upstream:
+        http = AsyncHttp(HttpSettings())
+        source = AsyncStreamingSource(
+            streaming(upstream),
+            filter=None,
+            http=http,
+            requester=ASKER,
+            told=UpstreamNews(),
+        )
+        task = runtime.spawn("source", partial(source.run, sink))
+        await until(lambda: bool(sink.taken))
+        source.stop()
+        assert await task.join(5)
+        await http.aclose()
+    assert [error.kind for error in sink.errors] == [SourceErrorKind.UNKNOWN]
+    assert "there is no memory" in sink.errors[0].message

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import sqlite3
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import trustme
 
 from flagkeep import (
     AsyncClient,
@@ -19,6 +21,7 @@ from flagkeep import (
     Context,
     EventSettings,
     FileSource,
+    HttpSettings,
     StorePolicy,
     Streaming,
 )
@@ -265,6 +268,30 @@ async def test_who_closes_takes_over_from_one_that_is_cancelled(upstream: FakeUp
     assert first.cancelled()
     posts = upstream.requests_to("/bulk")
     assert len({post.headers["x-launchdarkly-payload-id"] for post in posts}) == 1
+
+
+async def test_a_large_environment_arrives_where_no_thread_can_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    large = {key: flag(key, "x" * 1000) for key in map(str, range(500))}
+    with FakeUpstream({"flags": large}, tls=context) as upstream:
+        config = Config(
+            sdk_key="key",
+            source=Streaming(base_uri=upstream.uri),
+            http=HttpSettings(verify=False),
+            send_events=False,
+        )
+        usual = threading.stack_size(1 << 46)  # more than there is: what a full machine says
+        try:
+            async with AsyncClient(config) as client:
+                assert await client.wait_until_ready()
+                assert client.status.source is not None
+                assert client.status.source.error is None
+        finally:
+            threading.stack_size(usual)
 
 
 async def test_a_listener_that_waits_in_vain_leaves_the_others_alone(

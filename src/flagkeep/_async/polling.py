@@ -17,6 +17,7 @@ from flagkeep.model.status import SourceError, SourceErrorKind, SourceState
 from flagkeep.protocol.backoff import Failure, PollBackoff
 from flagkeep.protocol.fdv1 import read_poll
 from flagkeep.protocol.http import (
+    NO_MEMORY,
     NOT_MODIFIED,
     Etags,
     Problem,
@@ -66,7 +67,10 @@ class AsyncPollingSource:
     async def run(self, sink: AsyncDataSink) -> None:
         """Deliver to `sink` until `stop` is called."""
         while not self._stopped.is_set():
-            problem = await self._poll(sink)
+            try:
+                problem = await self._poll(sink)
+            except MemoryError:
+                problem = NO_MEMORY
             if self._stopped.is_set():
                 return
             wait = self._interval

@@ -22,7 +22,14 @@ from flagkeep.errors import InvalidData, UpstreamUnavailable
 from flagkeep.model.status import SourceError, SourceErrorKind, SourceState
 from flagkeep.protocol.backoff import Failure, StreamBackoff
 from flagkeep.protocol.fdv1 import read_event
-from flagkeep.protocol.http import Problem, Requester, check_stream_response, display, stream_url
+from flagkeep.protocol.http import (
+    NO_MEMORY,
+    Problem,
+    Requester,
+    check_stream_response,
+    display,
+    stream_url,
+)
 from flagkeep.protocol.pace import EventPace
 from flagkeep.protocol.sse import Event, EventStreamParser
 
@@ -67,7 +74,10 @@ class AsyncStreamingSource:
     async def run(self, sink: AsyncDataSink) -> None:
         """Deliver to `sink` until `stop` is called."""
         while not self._stopped.is_set():
-            problem = await self._follow(sink)
+            try:
+                problem = await self._follow(sink)
+            except MemoryError:
+                problem = NO_MEMORY
             if self._stopped.is_set():
                 return
             wait = self._backoff.failed(problem.failure, runtime.monotonic())

@@ -266,6 +266,8 @@ async def beside(size: int, fn: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     worker = Worker("flagkeep-read")
     try:
         return await worker.run(fn, *args, **kwargs)
+    except RuntimeError:  # no more threads: then here
+        return fn(*args, **kwargs)
     finally:
         worker.close()
 

@@ -148,7 +148,8 @@ class Lines:
 
     async def _pool(self, route: Route) -> Pool:
         if route.needs_tls and not self._trust.is_read:
-            await asyncio.to_thread(self._trust.context)  # it reads many certificates
+            with suppress(RuntimeError):  # no more threads: then here
+                await asyncio.to_thread(self._trust.context)  # it reads many certificates
         pool = self._pools.get(route)
         if pool is None:
             pool = self._pools[route] = self._new_pool(route)

@@ -224,6 +224,11 @@ class Problem(msgspec.Struct, frozen=True):
     status_code: int | None = None
 
 
+NO_MEMORY: Final = Problem(
+    SourceErrorKind.UNKNOWN, Failure.NORMAL, "there is no memory for what the server sends"
+)
+
+
 def is_redirect(status: int) -> bool:
     """Whether the answer sends the request elsewhere."""
     return status in _REDIRECTS
