@@ -332,6 +332,7 @@ def test_closing_ends_the_wait_for_the_next_poll_and_its_connection_at_once() ->
         assert status_of(client).state is SourceState.OFF
         assert client.variation("f", USER, None) == "a"
 
+
 # --- a process at its limits ----------------------------------------------------------------------
 
 

@@ -691,6 +691,7 @@ def test_a_source_that_was_stopped_first_asks_nobody() -> None:
         assert upstream.requests == []
         assert (sink.applied, sink.reports) == ([], [])
 
+
 # --- a process at its limits ----------------------------------------------------------------------
 
 
