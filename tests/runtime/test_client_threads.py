@@ -2,7 +2,9 @@
 
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,33 @@ def test_many_threads_evaluate_while_data_changes() -> None:
             thread.join(10)
         assert client.variation("f", USER, None) == 199
     assert wrong == []
+
+
+@contextmanager
+def no_room_for_threads() -> Iterator[None]:
+    """Let no thread begin, as on a machine that is full."""
+    usual = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(usual)
+
+
+def test_a_client_that_lacks_threads_at_first_works_once_there_are_some(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    newcomers = Newcomers()
+    source = HandSource()
+    with no_room_for_threads():
+        client = Client(Config(source=source))
+        assert [client.variation("f", USER, "default") for _ in range(3)] == ["default"] * 3
+    assert caplog.text.count("cannot work in the background yet") == 1
+    with client:
+        until(lambda: client.variation("f", USER, None) is None and source.sink is not None)
+        source.deliver(environment(flag("f", "a")))
+        assert client.variation("f", USER, None) == "a"
+        assert newcomers.names() == ["flagkeep-feed", "flagkeep-work"]
+    assert newcomers.names() == []
 
 
 def test_whoever_closes_at_the_same_time_gets_the_same_report() -> None:

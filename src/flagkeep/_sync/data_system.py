@@ -30,6 +30,7 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.model.status import ClientStatus, SourceError, SourceErrorKind, SourceState
 from flagkeep.protocol.source_state import SourceStateMachine
+from flagkeep.storage.availability import RETRY_AFTER
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.storage.dataset import DataSet
 from flagkeep.storage.versions import raise_versions
@@ -73,7 +74,8 @@ class DataSystem:
         self.work = Work()
         self.work.lost = self._refresh_short_way
         self._feed: runtime.Task | None = None
-        self._is_started = False
+        self._is_started = self._lacked_threads = False
+        self._try_again_at = -math.inf
         self._start_guard = runtime.Guard()
         self._publish_guard = runtime.Guard()
         self._everything: runtime.Event | None = None  # set when the whole read under way ends
@@ -155,17 +157,8 @@ class DataSystem:
 
     def start(self) -> None:
         """Begin; does nothing when it was called before."""
-        if self._is_started and not self.work.is_lost:
+        if (self._is_started and not self.work.is_lost) or not self._start_work():
             return
-        with self._start_guard:
-            if self.work.is_lost:  # with the event loop in which it ran
-                self.stop_source()
-                self.forget_parent()
-                self.abandoned()
-            if self._is_started:
-                return
-            self._is_started = True
-        self.work.start()
         if fork.is_imminent():
             fork.expect()
         if self._cache is not None:
@@ -177,9 +170,42 @@ class DataSystem:
                 self._source = self._make_source()
             if not self._received:  # what the store has may be of any age
                 self._lost_touch = runtime.monotonic()
-            self._feed = runtime.spawn("flagkeep-feed", self._run_source)
+            self._begin_to_feed()
         self.began()
         self._refresh_short_way()
+
+    def _start_work(self) -> bool:
+        """Begin what everything else needs; returns whether it is this call that did."""
+        with self._start_guard:
+            if self.work.is_lost:  # with the event loop in which it ran
+                self.stop_source()
+                self.forget_parent()
+                self.abandoned()
+            if self._is_started or runtime.monotonic() < self._try_again_at:
+                return False
+            self._is_started = True
+        try:
+            self.work.start()
+        except RuntimeError as exc:  # no more threads; evaluations answer from memory meanwhile
+            self._is_started, self._try_again_at = False, runtime.monotonic() + RETRY_AFTER
+            self._complain_of_threads(exc)
+        return self._is_started
+
+    def _begin_to_feed(self) -> None:
+        try:
+            self._feed = runtime.spawn("flagkeep-feed", self._run_source)
+        except RuntimeError as exc:  # no more threads
+            self._complain_of_threads(exc)
+
+            def try_again() -> None:
+                self._begin_to_feed()
+
+            self.work.later(RETRY_AFTER, try_again)
+
+    def _complain_of_threads(self, exc: RuntimeError) -> None:
+        if not self._lacked_threads:
+            self._lacked_threads = True
+            log.error("the client cannot work in the background yet, it tries again: %s", exc)
 
     def pump(self, deadline: float) -> None:
         """Do on the caller's time what is due, where nobody else does it."""
@@ -205,6 +231,7 @@ class DataSystem:
 
     def wait_until_ready(self, timeout: float) -> bool:
         """Wait for data, at most `timeout` seconds; returns whether evaluations have any."""
+        self._try_again_at = -math.inf
         self.start()
         if self._make_source is not None:
             # before a fork nothing comes
