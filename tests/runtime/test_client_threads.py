@@ -170,10 +170,14 @@ def test_a_listener_that_ends_its_thread_hears_of_the_next_change() -> None:
         heard.append(change.key)
         sys.exit()
 
+    def no_notices() -> bool:
+        return "flagkeep-notices" not in {thread.name for thread in threading.enumerate()}
+
     with Client(Config(source=source)) as client:
         client.on_change(None, leaves)
         source.deliver(environment(flag("f", "a")))
         until(lambda: heard == ["f"])
-        until(lambda: "flagkeep-notices" not in {one.name for one in threading.enumerate()})
+        until(no_notices)
         source.deliver(environment(flag("f", "b", version=2)))
         until(lambda: heard == ["f", "f"])
+        until(no_notices)
