@@ -39,6 +39,7 @@ class AsyncSending:
         self._starts = starts
         self._settings = {"flush_interval": NEVER, **settings}
         self.recorded: list[bytes] = []
+        self.interrupts = self.lacks_memory = 0  # so often it goes wrong to take what is recorded
         self.work = work or AsyncWork()
 
     async def __aenter__(self) -> Self:
@@ -66,6 +67,12 @@ class AsyncSending:
         self.upstream.stop()
 
     def take(self) -> list[bytes]:
+        if self.interrupts:
+            self.interrupts -= 1
+            raise KeyboardInterrupt
+        if self.lacks_memory:
+            self.lacks_memory -= 1
+            raise MemoryError
         taken, self.recorded = self.recorded, []
         return taken
 

@@ -68,6 +68,24 @@ async def test_a_payload_can_be_compressed() -> None:
         assert sending.delivered == ["a" * 1000]
 
 
+async def test_an_end_that_is_interrupted_while_it_takes_events_can_be_begun_again() -> None:
+    async with AsyncSending() as sending:
+        sending.interrupts = 1
+        sending.record("a")
+        with pytest.raises(KeyboardInterrupt):
+            await sending.sender.stop(5.0)
+        assert await sending.sender.stop(5.0) == {}
+        assert sending.delivered == ["a"]
+
+
+async def test_a_lack_of_memory_while_events_are_taken_holds_up_no_later_ones() -> None:
+    async with AsyncSending() as sending:
+        sending.lacks_memory = 1
+        assert not await sending.deliver("a", timeout=0.05)
+        assert await sending.deliver("b")
+        assert sending.delivered == ["a", "b"]
+
+
 async def test_nothing_to_send_is_no_request() -> None:
     async with AsyncSending() as sending:
         assert await sending.deliver()

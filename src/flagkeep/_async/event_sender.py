@@ -261,7 +261,7 @@ class AsyncEventSender:
             return
         turn = self._claim(None)
         if turn is not None:
-            payload = self._next(turn)
+            payload = self._first(turn)
             if payload is None:
                 return
             try:
@@ -273,7 +273,7 @@ class AsyncEventSender:
         """Send on the caller's time, unless somebody else does."""
         turn = self._claim(give_up)
         if turn is not None:
-            await self._send(turn, self._next(turn))
+            await self._send(turn, self._first(turn))
 
     def _claim(self, give_up: float | None) -> _Turn | None:
         with self._guard:
@@ -289,6 +289,14 @@ class AsyncEventSender:
                 payload = self._next(turn)
         finally:
             self._drop_turn(turn)
+
+    def _first(self, turn: _Turn) -> Payload | None:
+        """Return what to post first, as `_next`; who is interrupted here holds no turn for ever."""
+        try:
+            return self._next(turn)
+        except BaseException:
+            self._drop_turn(turn)
+            raise
 
     def _next(self, turn: _Turn) -> Payload | None:
         """Return what to post; None: nothing, and the turn was given back."""
