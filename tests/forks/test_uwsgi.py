@@ -1,5 +1,6 @@
 """uWSGI, which forks in C: with default options Python's hooks are never called."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -110,6 +111,13 @@ def test_where_threads_do_not_run_requests_refresh_flags(
 @cache
 def without_threads() -> str:
     """Where a uWSGI is whose threads are off by default; it is installed at the first run."""
+    interpreters.FOLDER.mkdir(exist_ok=True)
+    with (interpreters.FOLDER / "uwsgi.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may run the tests
+        return _without_threads()
+
+
+def _without_threads() -> str:
     python = interpreters.environment(f"uwsgi-{LAST_WITHOUT_THREADS}")
     where = "import pyuwsgi, os; print(os.path.dirname(pyuwsgi.__file__))"
     asked = subprocess.run([python, "-c", where], capture_output=True, text=True, check=False)
