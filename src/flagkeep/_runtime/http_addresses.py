@@ -2,6 +2,7 @@
 
 import select
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,13 +33,25 @@ def finder_of(host: str, port: int) -> Callable[[], Found]:
 
     def find() -> Found:
         try:
-            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            return _look_up(host, port)
         except OSError as exc:
             return exc
         except UnicodeError:
             return socket.gaierror(socket.EAI_NONAME, "not a name")
 
     return find
+
+
+def _look_up(host: str, port: int) -> list[Any]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except RuntimeError:  # gevent's way takes a thread, and none can begin at the end of a process
+        monkey = sys.modules.get("gevent.monkey")
+        if monkey is None:
+            raise
+        plain: Any = monkey.get_original("socket", "getaddrinfo")
+        found: list[Any] = plain(host, port, type=socket.SOCK_STREAM)
+        return found
 
 
 def aside(fn: Callable[[], None]) -> None:
