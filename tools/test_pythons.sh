@@ -18,13 +18,13 @@ make_environment() { # NAME PYTHON
 }
 
 # The tests of what needs another extra are left out: a folder whose imports need it, and a marker.
-# Three at a time: most of them wait for a server or a process.
+# Two at a time: most of them wait for a server or a process.
 test_in() { # NAME, then arguments for pytest
     environment=.venvs/$1/bin/python
     shift
     (
         unset PYTHONPATH
-        "$environment" -m pytest -q -m "not extras and not faults" --ignore=tests/cli -n 3 "$@"
+        "$environment" -m pytest -q -m "not extras and not faults" --ignore=tests/cli -n 2 "$@"
     )
 }
 

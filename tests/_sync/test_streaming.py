@@ -484,7 +484,7 @@ def test_the_status_follows_the_stream_and_an_error_stays_until_the_next() -> No
 def test_a_client_without_data_stays_initializing_and_says_why() -> None:
     heard: list[SourceStatus] = []
     with FakeUpstream(data("a")) as upstream:
-        upstream.respond(STREAM, Scripted(503), Scripted(500), Scripted(503))
+        upstream.respond(STREAM, Scripted(503, delay=0.5), Scripted(500), Scripted(503))
         client = client_of(streaming(upstream, delay=0.05))
         client.on_source_status(heard.append)
         with client:
