@@ -14,6 +14,7 @@ from flagkeep._async.interfaces import AsyncFeatureStore
 from flagkeep._async.stores.memory import AsyncMemoryStore
 from flagkeep._runtime import aio as runtime
 from flagkeep.config import CachePolicy, Config, StorePolicy, Streaming
+from flagkeep.evaluation.catalog import Catalog
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.status import SourceErrorKind, SourceState, StoreStatus
@@ -32,7 +33,7 @@ from tests._async.connecting import (
     until_error,
     until_state,
 )
-from tests._async.hand_source import changes, environment, flag
+from tests._async.hand_source import AsyncHandSource, changes, environment, flag
 from tests._async.slow_store import AsyncSlowStore
 from tests._async.waiting import pause, until, until_value
 from tests.outages import redis_place as redis
@@ -573,3 +574,24 @@ async def test_before_the_upstream_answers_an_evaluation_reads_the_store_itself(
     settings = Config(sdk_key="sdk-key", source=nowhere, send_events=False)
     async with AsyncClient(settings, store=store) as client:
         assert await client.variation("f", USER, "default") == "stored"
+
+
+async def test_what_is_in_memory_and_not_in_the_store_is_waited_for_at_the_end() -> None:
+    """Whoever sees a change may close the client at once, before the source has come further."""
+    source = AsyncHandSource()
+    client = AsyncClient(Config(source=source), store=AsyncMemoryStore())
+    await source.deliver(environment(flag("f", "a")))
+    writer = client._data._writer
+    assert writer is not None
+    assert await writer.idle.wait(10)
+    publish, idle = client._data._publish, list[bool]()
+
+    def see(catalog: Catalog) -> None:
+        idle.append(writer.idle.is_set())
+        publish(catalog)
+
+    client._data._publish = see
+    await source.deliver(changes(flag("f", "b", version=2)))
+    assert idle[0] is False
+    assert await writer.idle.wait(10)
+    await client.aclose()

@@ -14,6 +14,7 @@ from flagkeep._sync.interfaces import FeatureStore
 from flagkeep._sync.stores.memory import MemoryStore
 from flagkeep._runtime import threads as runtime
 from flagkeep.config import CachePolicy, Config, StorePolicy, Streaming
+from flagkeep.evaluation.catalog import Catalog
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.status import SourceErrorKind, SourceState, StoreStatus
@@ -32,7 +33,7 @@ from tests._sync.connecting import (
     until_error,
     until_state,
 )
-from tests._sync.hand_source import changes, environment, flag
+from tests._sync.hand_source import HandSource, changes, environment, flag
 from tests._sync.slow_store import SlowStore
 from tests._sync.waiting import pause, until, until_value
 from tests.outages import redis_place as redis
@@ -573,3 +574,24 @@ def test_before_the_upstream_answers_an_evaluation_reads_the_store_itself() -> N
     settings = Config(sdk_key="sdk-key", source=nowhere, send_events=False)
     with Client(settings, store=store) as client:
         assert client.variation("f", USER, "default") == "stored"
+
+
+def test_what_is_in_memory_and_not_in_the_store_is_waited_for_at_the_end() -> None:
+    """Whoever sees a change may close the client at once, before the source has come further."""
+    source = HandSource()
+    client = Client(Config(source=source), store=MemoryStore())
+    source.deliver(environment(flag("f", "a")))
+    writer = client._data._writer
+    assert writer is not None
+    assert writer.idle.wait(10)
+    publish, idle = client._data._publish, list[bool]()
+
+    def see(catalog: Catalog) -> None:
+        idle.append(writer.idle.is_set())
+        publish(catalog)
+
+    client._data._publish = see
+    source.deliver(changes(flag("f", "b", version=2)))
+    assert idle[0] is False
+    assert writer.idle.wait(10)
+    client.close()

@@ -407,18 +407,22 @@ class AsyncDataSystem:
                 segments=raise_versions(known.segments, changes.segments),
                 bad=changes.bad,
             )
-        if changes.full:
-            data = self._environment.replace(changes)
-            # with the last good versions of bad items, which the store must not lose either
-            written = data.as_changes()
+        if self._writer is None:
+            self._take_in(changes)
         else:
-            self._environment.update(changes)
-            written = changes
-        if self._writer is not None:
-            self._writer.write(written)
+            with self._writer.announced():
+                self._writer.write(self._take_in(changes))
         _complain_of_items(changes.bad)
         if self._received:  # single items before everything else are no environment
             await self.report(SourceState.VALID)
+
+    def _take_in(self, changes: ChangeSet) -> ChangeSet:
+        """Take a change set into memory; returns what the store lacks then."""
+        if not changes.full:
+            self._environment.update(changes)
+            return changes
+        # with the last good versions of bad items, which the store must not lose either
+        return self._environment.replace(changes).as_changes()
 
     async def report(self, state: SourceState, error: SourceError | None = None) -> None:
         """Take a report of the source's health."""

@@ -6,7 +6,8 @@ longer worth keeping: the store gets the whole of memory as soon as it works aga
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 
@@ -53,6 +54,7 @@ class AsyncStoreWriter:
         self._waiting: deque[ChangeSet] = deque()
         self._guard = runtime.Guard()
         self._is_waiting_to_retry = False
+        self._announced = 0  # changes that are on their way from the source through memory to here
         self._wrote_at: float | None = None  # by the wall clock, as in the store's record
         self._has_record = False
         self.idle = runtime.Event()
@@ -64,9 +66,26 @@ class AsyncStoreWriter:
     def forget_parent(self) -> None:
         """In the child of a fork: what waits is the parent's to write."""
         self._waiting.clear()
+        self._announced = 0
         self._is_waiting_to_retry = False
         self._record = msgspec.structs.replace(self._record, writer=process.new_writer_id())
         self.idle.set()
+
+    @contextmanager
+    def announced(self) -> Iterator[None]:
+        """Count as behind from before memory changes until that waits here to be written.
+
+        Else somebody could see the change, close the client, and find nothing left to write.
+        """
+        with self._guard:
+            self._announced += 1
+            self.idle.clear()
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._announced -= 1
+            self._settle()
 
     def write(self, changes: ChangeSet) -> None:
         """Write a change set by and by; a full one makes those before it superfluous."""
@@ -153,9 +172,12 @@ class AsyncStoreWriter:
                 if self._waiting and self._waiting[0] is changes:
                     self._waiting.popleft()
         self._health.note_stale(is_stale=False)
-        self.idle.set()
-        if self._waiting:  # added since; its own job is on the way
-            self.idle.clear()
+        self._settle()
+
+    def _settle(self) -> None:
+        with self._guard:
+            if not (self._waiting or self._announced):
+                self.idle.set()
 
     def _start_over(self) -> None:
         """Put all of memory in the place of what waits, if it is all of what the source has.

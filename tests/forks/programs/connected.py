@@ -78,14 +78,23 @@ def work() -> str:
     return value
 
 
+def wait_for_writer() -> None:
+    """Wait until what came is in the store: a test may stop this process after its answer."""
+    writer = CLIENT._data._writer
+    if writer is not None:
+        writer.idle.wait(PATIENCE)
+
+
 def report() -> dict[str, Any]:
     """Work, and say what this process is."""
     is_ready = CLIENT.wait_until_ready(PATIENCE)  # nothing has come where uWSGI has just forked
+    value = work()
+    wait_for_writer()
     return {
         "process": os.getpid(),
         "imported_by": IMPORTED_BY,
         "ready": is_ready,
-        "value": work(),
+        "value": value,
         "instance": CLIENT.instance_id,
     }
 
