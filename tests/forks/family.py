@@ -108,7 +108,10 @@ class Family:
     def check_events(self) -> None:
         """Check that what the processes have done was delivered, all of it and once."""
         done = {str(facts[0]): int(facts[1]) for what, _, *facts in self._lines() if what == "did"}
-        until(lambda: len(self.upstream.events("custom")) >= len(done))
+        until(
+            lambda: len(self.upstream.events("custom")) >= len(done),
+            lambda: f"done: {self._lines()}; delivered: {self.upstream.events('custom')}",
+        )
         assert Counter(event["key"] for event in self.upstream.events("custom")) == Counter(
             done.keys()
         )

@@ -32,12 +32,16 @@ def has_locked(process: int, file: Path) -> bool:
     )
 
 
-def socket_of(port: int) -> str | None:
-    """The connection that was made from a port of loopback, as `open_files` calls it, if open."""
+def socket_of(port: int, peer: int) -> str | None:
+    """The connection between two ports of loopback, as `open_files` of who has the first calls it.
+
+    None if there is none. One port may have connections to several others.
+    """
+    ends = f":{port:04X}", f":{peer:04X}"
     for _ in range(20):  # the kernel lists a long table in pieces, and may leave a line out
         for line in (PROC / "net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
-            if int(fields[1].partition(":")[2], 16) == port:
+            if fields[1].endswith(ends[0]) and fields[2].endswith(ends[1]):
                 return f"socket:[{fields[9]}]"
     return None
 

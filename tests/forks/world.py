@@ -130,9 +130,9 @@ class RedisWorld(World):
             ports = self._ports(monitor)
             assert ports
             if HAS_PROC:
-                # The kernel's list of sockets has gaps while others come and go: look again.
-                until(lambda: {socket_of(port) for port in ports} & set(open_files(child)))
-                assert not {socket_of(port) for port in ports} & set(open_files(parent))
+                sockets = {socket_of(port, self.server.port) for port in ports}
+                assert sockets & set(open_files(child))
+                assert not sockets & set(open_files(parent))
 
     def _ports(self, monitor: RedisConnection) -> set[int]:
         """From which ports commands for our database have come until now."""

@@ -260,8 +260,8 @@ class AsyncDataSystem:
         self.stop_source()
         await self.pump(give_up)
         is_written = True
-        if self._writer is not None and self.health is not None:
-            is_written = await self._writer.idle.wait(timeout if self.health.is_up else 0.0)
+        if self._writer is not None:
+            is_written = await self._writer.stop(timeout)
         self.work.stop()
         ended = await self.work.join(max(0.0, give_up - runtime.monotonic()))
         if self._feed is not None:

@@ -71,7 +71,7 @@ class FileWatch:
         if digest == self._digest:
             return None
         self._digest = digest
-        with fork.importing:  # what reads YAML
+        with fork.unforkable:  # what reads YAML
             return read_files([(name, _good(content)) for name, content in contents])
 
     def wait(self) -> bool:
@@ -156,7 +156,7 @@ class _Notices:
         if self._is_refused or not directories or _is_threading_patched():
             return None
         try:
-            with fork.importing:
+            with fork.unforkable:
                 from watchfiles._rust_notify import RustNotify  # noqa: PLC0415  an extra, 70 ms
         except ImportError:
             self._refuse("watchfiles is not installed (pip install 'flagkeep[files]')")

@@ -63,12 +63,12 @@ MARK: Final = _new_mark()
 
 # By identity; copied in one step, since other threads add to it.
 _watched: Final[dict[Rank, dict[int, ref[Any]]]] = {rank: {} for rank in Rank}
-# Held by a thread that may be importing: a child would wait for ever for an import that only a
-# thread of the parent could finish. A fork of Python's waits for it instead.
-importing = threading.RLock()
+# Held by a thread in the midst of what only it could finish, so that a child would wait for ever:
+# an import, and a step of TLS, since OpenSSL has locks of its own. A fork of Python's waits for it.
+unforkable = threading.RLock()
 _PATIENCE: Final = 5.0  # seconds
 
-_waited_for_imports = False
+_has_waited = False
 _expecting = 0  # the process that uWSGI is about to fork
 _settling = threading.RLock()
 _is_settling = False
@@ -108,14 +108,14 @@ def settle() -> None:
 
     A duty may use what has got over the fork before it, which calls this again.
     """
-    global _is_settling, importing  # noqa: PLW0603  read and written under the lock
+    global _is_settling, unforkable  # noqa: PLW0603  read and written under the lock
     if MARK[0] or (_expecting == os.getpid() and is_imminent()):
         return
     with _settling:
         if MARK[0] or _is_settling:
             return
         _is_settling = True
-        importing = threading.RLock()
+        unforkable = threading.RLock()
         try:
             for rank in Rank:
                 _call("after_fork", rank)
@@ -137,9 +137,9 @@ def _call(name: str, rank: Rank) -> None:
 
 
 def _before() -> None:
-    global _waited_for_imports  # noqa: PLW0603  the hooks run one after the other
+    global _has_waited  # noqa: PLW0603  the hooks run one after the other
     settle()  # a child of C code that forks before it has done anything else
-    _waited_for_imports = importing.acquire(timeout=_PATIENCE)
+    _has_waited = unforkable.acquire(timeout=_PATIENCE)
     for rank in reversed(Rank):
         _call("before_fork", rank)
 
@@ -147,8 +147,8 @@ def _before() -> None:
 def _after_in_parent() -> None:
     for rank in Rank:
         _call("after_fork_in_parent", rank)
-    if _waited_for_imports:
-        importing.release()
+    if _has_waited:
+        unforkable.release()
 
 
 def _after_in_child() -> None:

@@ -31,7 +31,7 @@ class AsyncHttp:
     def __init__(self, settings: HttpSettings) -> None:
         self.max_response_bytes = settings.max_response_bytes
         self._settings = settings
-        with fork.importing:
+        with fork.unforkable:
             from flagkeep._runtime import (  # noqa: PLC0415  see above
                 http_exchange,
                 http_lines_aio,

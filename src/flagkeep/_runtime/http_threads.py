@@ -29,7 +29,7 @@ class Http:
     def __init__(self, settings: HttpSettings) -> None:
         self.max_response_bytes = settings.max_response_bytes
         self._settings = settings
-        with fork.importing:
+        with fork.unforkable:
             from flagkeep._runtime import http_exchange, http_lines_threads  # noqa: PLC0415
         self._new_exchange: type[Exchange] = http_exchange.Exchange
         self._lines: Lines = http_lines_threads.Lines(settings, Stop())

@@ -1,7 +1,8 @@
 """TLS without a socket, so that both colours encrypt in the same way, also inside of TLS.
 
 What goes in and out are bytes. So a blocked read is always one of a plain socket, which can be shut
-down from any thread; and a proxy that is itself reached by TLS is one more layer.
+down from any thread; and a proxy that is itself reached by TLS is one more layer. And no step waits
+for anything, so that a fork can wait for its end.
 """
 
 import ssl
@@ -9,6 +10,7 @@ from typing import Final
 
 import httpcore2
 
+from flagkeep._runtime import fork
 from flagkeep.config import HttpSettings
 from flagkeep.errors import ConfigError
 
@@ -21,6 +23,11 @@ def new_context(settings: HttpSettings) -> ssl.SSLContext:
     Raises:
         ConfigError: the certificates cannot be used.
     """
+    with fork.unforkable:
+        return _new_context(settings)
+
+
+def _new_context(settings: HttpSettings) -> ssl.SSLContext:
     context = _trusting(settings)
     if not settings.verify:
         context.check_hostname = False
@@ -63,14 +70,16 @@ class TlsEnd:
 
     def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.ssl_object = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=server_name
-        )
+        with fork.unforkable:
+            self.ssl_object = context.wrap_bio(
+                self._incoming, self._outgoing, server_hostname=server_name
+            )
 
     def is_agreed(self) -> bool:
         """Go on with the handshake; return whether it is done. Else feed more, after sending."""
         try:
-            self.ssl_object.do_handshake()
+            with fork.unforkable:
+                self.ssl_object.do_handshake()
         except ssl.SSLWantReadError:
             return False
         return True
@@ -91,7 +100,8 @@ class TlsEnd:
         pieces: list[bytes] = []
         while size > 0:
             try:
-                piece = self.ssl_object.read(size)
+                with fork.unforkable:
+                    piece = self.ssl_object.read(size)
             except ssl.SSLWantReadError:
                 break
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
@@ -107,7 +117,9 @@ class TlsEnd:
         """Return what to send for `data`."""
         view = memoryview(data)
         while view:
-            view = view[self.ssl_object.write(view[:_PIECE]) :]
+            with fork.unforkable:
+                sent = self.ssl_object.write(view[:_PIECE])
+            view = view[sent:]
         return self._outgoing.read()
 
 

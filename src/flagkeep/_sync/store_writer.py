@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 import msgspec
 
@@ -16,7 +17,7 @@ from flagkeep._sync.interfaces import FeatureStore
 from flagkeep._sync.store_health import StoreHealth
 from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
-from flagkeep._runtime import process
+from flagkeep._runtime import at_exit, process
 from flagkeep.errors import as_store_error
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
@@ -25,6 +26,8 @@ from flagkeep.storage.contents import StoreContents, WriterRecord
 from flagkeep.storage.dataset import DataSet
 
 log = logging.getLogger("flagkeep.store")
+
+_UNWRITTEN: Final = "the process ends, and %s lacks the last changes: close the client"
 
 
 class StoreWriter:
@@ -59,12 +62,15 @@ class StoreWriter:
         self._has_record = False
         self.idle = runtime.Event()
         self.idle.set()
+        self._owner = at_exit.this_process()  # whose end must wait; 0 once `stop` was called
+        runtime.at_exit(self._finish, self._complain)
         self.written: Callable[[ChangeSet, Mapping[ItemRef, SerializedItem]], None]
         self.written = lambda _changes, _kept: None
         self.failed: Callable[[ChangeSet], None] = lambda _: None
 
     def forget_parent(self) -> None:
         """In the child of a fork: what waits is the parent's to write."""
+        self._owner = at_exit.this_process()
         self._waiting.clear()
         self._announced = 0
         self._is_waiting_to_retry = False
@@ -132,6 +138,25 @@ class StoreWriter:
         if _is_behind(contents, self._environment.data):
             log.warning("%s has older data than was written to it; it is written again", self._name)
             self.rewrite()
+
+    def stop(self, seconds: float) -> bool:
+        """Wait until everything in memory is in the store, not at all for one that is down.
+
+        Returns:
+            Whether it is.
+        """
+        self._owner = 0
+        return self.idle.wait(seconds if self._health.is_up else 0.0)
+
+    def _finish(self, seconds: float) -> None:
+        """The process ends, and nobody has called `stop`."""
+        if self._owner == at_exit.this_process() and not self.stop(seconds):
+            log.warning(_UNWRITTEN, self._name)
+
+    def _complain(self, _seconds: float) -> None:
+        """The process ends, and so did whatever could call `stop`."""
+        if self._owner == at_exit.this_process() and not self.idle.is_set():
+            log.warning(_UNWRITTEN, self._name)
 
     @property
     def _name(self) -> str:
