@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 PROC: Final = Path("/proc")
+_A_WHILE: Final = 0.2  # seconds
 HAS_PROC: Final = (PROC / "self/fd").exists()
 
 
@@ -59,6 +60,41 @@ def children(process: int) -> list[int]:
     for known in found:  # which grows meanwhile
         found += [child for child, parent in parents.items() if parent == known]
     return found[1:]
+
+
+def until_idle(process: int) -> None:
+    """Wait until the main thread of a process has not run for a while, and does not want to."""
+    seen, since, give_up = None, 0.0, time.monotonic() + 20.0
+    while HAS_PROC:
+        now = time.monotonic()
+        assert now < give_up, "it is never idle"
+        stands = _stat(process)[0] in {"S", "Z"}, _switches(process)
+        if stands != seen or not stands[0]:
+            seen, since = stands, now
+        elif now - since > _A_WHILE:
+            return
+        time.sleep(0.01)
+
+
+def threads(process: int) -> list[int]:
+    """The threads of a process, the main one among them by the process's own number."""
+    return [int(folder.name) for folder in (PROC / str(process) / "task").iterdir()]
+
+
+def blocks(thread: int, number: signal.Signals) -> bool:
+    """Whether a thread gets no such signal."""
+    return bool(int(_status(thread)["SigBlk"], 16) >> (number - 1) & 1)
+
+
+def _switches(thread: int) -> tuple[str, ...]:
+    """How often it has run."""
+    status = _status(thread)
+    return status["voluntary_ctxt_switches"], status["nonvoluntary_ctxt_switches"]
+
+
+def _status(thread: int) -> dict[str, str]:
+    lines = (PROC / str(thread) / "status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 def _stat(process: int) -> list[str]:

@@ -6,7 +6,6 @@ Workers are looked at one after the other, while those that are known stand stil
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Final
@@ -15,11 +14,11 @@ import pytest
 
 from tests.forks.application import Application
 from tests.forks.family import Family
-from tests.forks.proc import paused
+from tests.forks.proc import HAS_PROC, blocks, paused, threads, until_idle
 from tests.forks.test_celery import OPTIONS, CeleryWorker
 from tests.forks.test_uwsgi import RUN, without_threads
 from tests.forks.world import until
-from tests.runtime.exits.servers import end
+from tests.runtime.exits.servers import end_idle
 from tests.servers.redis import RedisServer
 
 pytestmark = pytest.mark.slow
@@ -78,7 +77,7 @@ def check(application: Application, family: Family, *, parent_streams: bool) -> 
 def check_end(application: Application, family: Family, number: signal.Signals) -> None:
     """What the processes have done is delivered, and nobody is left."""
     value = family.value
-    end(application, number)
+    end_idle(application, number)
     family.upstream.wait_for_streams(0)
     family.check_events()
     family.check_store(value)
@@ -125,6 +124,18 @@ def test_uwsgi(family: Family, options: tuple[str, ...]) -> None:
         check_end(application, family, signal.SIGINT)
 
 
+@pytest.mark.skipif(not HAS_PROC, reason="needs /proc")
+@pytest.mark.usefixtures("family")
+def test_uwsgi_ends_on_no_thread_of_ours() -> None:
+    """It ends in a signal's handler: a thread that ran it could not do what is waited for there."""
+    with uwsgi("--master", "--enable-threads") as application:
+        for process in [answer["process"] for answer in workers(application)]:
+            ours = set(threads(process)) - {process}
+            assert ours
+            assert all(blocks(thread, signal.SIGINT) for thread in ours)
+            assert not blocks(process, signal.SIGINT)
+
+
 @pytest.mark.parametrize("family", [STREAMING, SQLITE], indirect=True)
 def test_uwsgi_without_a_master(family: Family) -> None:
     """The first worker is the process that forks the other one."""
@@ -135,6 +146,7 @@ def test_uwsgi_without_a_master(family: Family) -> None:
         assert parent[0] == parent[1] == child[1]
         family.check_streams(2)
         family.change_reaches({parent[0], child[0]})
+        until_idle(child[0])
         os.kill(child[0], signal.SIGINT)
         family.check_streams(1, ever=2)
         family.change_reaches({parent[0]})
@@ -151,7 +163,6 @@ def test_uwsgi_where_threads_do_not_run(family: Family, monkeypatch: pytest.Monk
         family.check_streams(WORKERS)
         family.set("two")
         until(lambda: {answer["value"] for answer in workers(application)} == {"two"})
-        time.sleep(0.5)  # uWSGI ends within its signal's handler: a worker must be idle by then
         check_end(application, family, signal.SIGINT)
         assert len(family.instances()) == WORKERS
 

@@ -11,7 +11,7 @@ import pytest
 from flagkeep.testing import FakeUpstream, Scripted
 from tests.forks.application import Application
 from tests.forks.test_uwsgi import without_threads
-from tests.runtime.exits.servers import Tasks, end, gunicorn, uwsgi
+from tests.runtime.exits.servers import Tasks, end, end_idle, gunicorn, uwsgi
 from tests.runtime.exits.upstream import recorded
 from tests.runtime.test_event_exit import ROOT
 from tests.servers.redis import RedisServer
@@ -34,8 +34,6 @@ def ask(application: Application) -> bool:
     """Record something, and return whether the worker has imported the application itself."""
     answers = [application.ask(path) for path in REQUESTS]
     assert len({answer["process"] for answer in answers}) == 1
-    # uWSGI's worker is busy for a moment after its answer, and then it ends without a word.
-    time.sleep(0.2)
     return bool(answers[0]["process"] == answers[0]["imported_by"])
 
 
@@ -62,7 +60,7 @@ def check(upstream: FakeUpstream) -> None:
 def test_gunicorn(upstream: FakeUpstream, options: tuple[str, ...], number: signal.Signals) -> None:
     with gunicorn(*options) as application:
         ask(application)
-        end(application, number)
+        end_idle(application, number)
         assert "Traceback" not in application.log()
     check(upstream)
 
@@ -90,7 +88,7 @@ def test_a_worker_that_is_replaced(upstream: FakeUpstream) -> None:
 def test_uwsgi(upstream: FakeUpstream, options: tuple[str, ...]) -> None:
     with uwsgi(*options) as application:
         ask(application)
-        end(application, signal.SIGINT)
+        end_idle(application, signal.SIGINT)
         assert "Traceback" not in application.log()
     check(upstream)
 
@@ -99,8 +97,7 @@ def test_uwsgi_with_several_workers(upstream: FakeUpstream) -> None:
     with uwsgi("--master", "--processes", "3") as application:
         for number in range(30):
             application.ask(f"/{number}")
-        time.sleep(0.2)
-        end(application, signal.SIGINT)
+        end_idle(application, signal.SIGINT)
     found = recorded(upstream)
     found.pop("ready")
     assert found == {"import": 1, **{str(number): 1 for number in range(30)}}
@@ -111,7 +108,7 @@ def test_the_end_of_uwsgi_is_not_held_up_by_a_server_that_hangs(upstream: FakeUp
     with uwsgi("--master") as application:
         ask(application)
         begun = time.monotonic()
-        end(application, signal.SIGINT)
+        end_idle(application, signal.SIGINT)
         assert time.monotonic() - begun < 6.0
 
 
@@ -122,7 +119,7 @@ def test_uwsgi_where_threads_do_not_run(
     monkeypatch.setenv("PYTHONPATH", f"{without_threads()}:{os.environ['PYTHONPATH']}")
     with uwsgi("--master") as application:
         ask(application)
-        end(application, signal.SIGINT)
+        end_idle(application, signal.SIGINT)
     check(upstream)
 
 

@@ -14,7 +14,9 @@ without it, and have their own way to say that the end has come:
 import atexit
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -35,6 +37,16 @@ Duty = Callable[[float], None]
 def this_process() -> int:
     """Return the number of this process: another in the child of a fork."""
     return os.getpid()
+
+
+def leave_signals_to_others() -> None:
+    """Let this thread, one of ours, get no signal under uWSGI, which ends the process in a handler.
+
+    The duties would wait there for what only the thread does that they are called on.
+    """
+    if "uwsgi" in sys.modules and threading.get_native_id() != os.getpid():  # no greenlet of gevent
+        ends = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+        signal.pthread_sigmask(signal.SIG_BLOCK, ends)
 
 
 class _Exit:

@@ -171,6 +171,7 @@ def spawn(name: str, fn: Callable[[], object]) -> Task:
     """Start `fn` beside the caller; what it raises is logged. The process may end before it."""
 
     def body() -> None:
+        exits.leave_signals_to_others()
         try:
             with ThreadOfOneProcess():
                 fn()

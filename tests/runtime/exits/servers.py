@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.forks.application import Application
+from tests.forks.proc import children, until_idle
 from tests.forks.test_celery import OPTIONS, CeleryWorker
 
 APPLICATION: Final = "tests.runtime.exits.application:application"
@@ -44,3 +45,11 @@ def end(application: Application, number: signal.Signals) -> None:
         process.wait(END_WITHIN)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"it goes on: {application.log()[-3000:]}") from None
+
+
+def end_idle(application: Application, number: signal.Signals) -> None:
+    """The same, once nobody is busy: uWSGI ends in a signal's handler, at once where it is busy."""
+    assert application.pid is not None
+    for process in [application.pid, *children(application.pid)]:
+        until_idle(process)
+    end(application, number)
