@@ -16,6 +16,8 @@ ACL: Final = (
     " +hmget +hgetall +hlen"
 )
 _WRITERS: Final = "+del +hset +hdel +set +eval"
+BIG_SEGMENTS_ACL: Final = "~P:big_segment* -@all +select +watch +multi +exec +get +smembers"
+_OF_BIG_SEGMENTS: Final = frozenset(("get_membership", "get_metadata"))
 
 # redis-py takes the code away from texts whose errors have a class of their own.
 _CODES: Final = {
@@ -64,7 +66,9 @@ NO_SCRIPTS: Final = frozenset(("ERR", "NOPERM", "NOSCRIPT"))
 # A whole environment may take so many times longer to arrive, or to be written, than one answer.
 LONG: Final = 10
 
-_ABOUT_ONE_KEY: Final = frozenset((b"HDEL", b"HGET", b"HGETALL", b"HMGET", b"HSET"))
+_ABOUT_ONE_KEY: Final = frozenset(
+    (b"GET", b"HDEL", b"HGET", b"HGETALL", b"HMGET", b"HSET", b"SMEMBERS")
+)
 
 
 class NoRoom(Exception):
@@ -150,9 +154,12 @@ def refusal(exc: BaseException, store: str, operation: str, command: Command = (
         reason = f"{where} holds something else than a store writes there: move it away"
         return StoreCorrupt(store, operation, reason)
     if code == "NOPERM":
+        needed = f"readers need {ACL}, writers also {_WRITERS}"
+        if operation in _OF_BIG_SEGMENTS:
+            needed = f"who reads Big Segments needs {BIG_SEGMENTS_ACL}"
         reason = (
-            f"the user may not do this ({text.removeprefix('NOPERM ')}); readers need {ACL},"
-            f" writers also {_WRITERS}, where P is the prefix"
+            f"the user may not do this ({text.removeprefix('NOPERM ')}); {needed}, where P is the"
+            " prefix"
         )
     elif code == "WRONGPASS" and "required" in text:
         code, reason = "NOAUTH", _REASONS["NOAUTH"]

@@ -1,10 +1,11 @@
 """A store in Redis, or Valkey, in the layout that all SDKs share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from flagkeep._async.stores.redis_server import AsyncRedisServer, checked_prefix
 from flagkeep._async.stores.redis_writes import AsyncRedisWrites
-from flagkeep._runtime.redis_errors import LONG, checked, is_refused
+from flagkeep._runtime.redis_errors import LONG
 from flagkeep._runtime.redis_settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_TIMEOUT,
@@ -12,14 +13,12 @@ from flagkeep._runtime.redis_settings import (
     Settings,
 )
 from flagkeep.config import RedisTLS
-from flagkeep.errors import ConfigError, MissingExtra, StoreClosed
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 
 if TYPE_CHECKING:
-    from flagkeep._async.stores.redis_connections import AsyncConnections, AsyncLease
     from flagkeep._runtime.redis_aio import Client, Pool
 
 
@@ -81,15 +80,15 @@ class AsyncRedisStore:
             options=options,
             is_given=client is not None or pool is not None,
         )
-        self._names = layout.Names(_checked_prefix(prefix))
-        self._connections = _connections(settings, client, pool)
+        self._names = layout.Names(checked_prefix(prefix))
+        self._server = AsyncRedisServer(settings, client, pool, purpose="a store in Redis")
+        self._connections = self._server.connections
         self._writes = AsyncRedisWrites(self._connections, self._names)
-        self.label = self._connections.label
+        self.label = self._server.label
         self._last = layout.NOTHING
-        self._is_closed = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._connections.label} prefix={self._names.prefix!r}>"
+        return f"<{type(self).__name__} {self.label} prefix={self._names.prefix!r}>"
 
     async def get_many(
         self, wanted: Iterable[ItemRef], *, timeout: float | None = None
@@ -101,122 +100,60 @@ class AsyncRedisStore:
             timeout: seconds for all of it, connecting included.
         """
         operation = "get_many"
-        self._check_open(operation)
+        self._server.check_open(operation)
         refs = [ref for ref in wanted if layout.can_be_stored(ref.key)]
         if not refs:
             return {}
         if len(refs) == 1:  # nearly always, and cheaper than one of several
             (ref,) = refs
-            (text,) = await self._ask(operation, (self._names.item(ref),), timeout=timeout)
+            (text,) = await self._server.ask(operation, (self._names.item(ref),), timeout=timeout)
             return layout.found_items({ref: text})
         commands = self._names.items(refs)
         if len(commands) == 1:
-            replies = await self._ask(operation, commands, timeout=timeout)
+            replies = await self._server.ask(operation, commands, timeout=timeout)
         else:
-            replies = await self._ask_together(operation, commands, timeout=timeout)
+            replies = await self._server.ask_together(operation, commands, timeout=timeout)
         return layout.found_items(layout.item_texts(refs, replies))
 
     async def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment."""
         last = LONG * self._connections.timeout
         commands = self._names.everything()
-        replies = await self._ask_together("get_all", commands, timeout=timeout, last=last)
+        replies = await self._server.ask_together("get_all", commands, timeout=timeout, last=last)
         self._last = contents = layout.contents(replies, self._last)
         return contents
 
     async def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
-        (reply,) = await self._ask("is_initialized", [self._names.is_marked()], timeout=timeout)
+        (reply,) = await self._server.ask(
+            "is_initialized", [self._names.is_marked()], timeout=timeout
+        )
         return bool(reply)
 
     async def read_record(self) -> WriterRecord | None:
         """Return who wrote last; None if nobody said."""
-        (reply,) = await self._ask("read_record", [self._names.record()])
+        (reply,) = await self._server.ask("read_record", [self._names.record()])
         return WriterRecord.decode(reply)
 
     async def poll_changes(self) -> StoreChanges | None:
         """Return None: there is no cheap way to ask."""
-        self._check_open("poll_changes")
+        self._server.check_open("poll_changes")
         return None
 
     async def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
         """Put a full set in the place of everything, in one transaction."""
-        self._check_open("replace")
+        self._server.check_open("replace")
         await self._writes.replace(changes, record)
 
     async def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
         """Write what is newer, at once; return what is there instead of the rest."""
-        self._check_open("upsert")
+        self._server.check_open("upsert")
         return await self._writes.upsert(changes)
 
     async def clear(self) -> None:
         """Remove everything under the prefix but Big Segments, at once; for tools and tests."""
-        await self._ask("clear", [self._names.nothing()])
+        await self._server.ask("clear", [self._names.nothing()])
 
     async def aclose(self) -> None:
         """Close the connections that the store made; a second call does nothing."""
-        if not self._is_closed:
-            self._is_closed = True
-            await self._connections.aclose()
-
-    async def _ask(
-        self,
-        operation: str,
-        commands: Sequence[layout.Command],
-        *,
-        timeout: float | None = None,
-        last: float | None = None,
-    ) -> list[Any]:
-        self._check_open(operation)
-        async with self._connections.lease(operation, timeout=timeout) as lease:
-            replies = await lease.ask(commands, last=last)
-        return checked(replies)
-
-    async def _ask_together(
-        self,
-        operation: str,
-        commands: Sequence[layout.Command],
-        *,
-        timeout: float | None,
-        last: float | None = None,
-    ) -> list[Any]:
-        """Return the answers as of one moment."""
-        self._check_open(operation)
-        async with self._connections.lease(operation, timeout=timeout) as lease:
-            *queued, replies = await lease.ask(layout.together(commands), last=last)
-            if is_refused(queued, "OOM"):
-                queued, replies = [], await self._ask_full_server(lease, commands, last)
-        checked([*queued, replies])
-        return checked(replies)
-
-    async def _ask_full_server(
-        self, lease: "AsyncLease", commands: Sequence[layout.Command], last: float | None
-    ) -> list[Any]:
-        """Return the answers as of one moment where the memory is full."""
-        while True:
-            answers = await lease.ask(layout.unchanged(commands), last=last)
-            watched, *replies, begun, unchanged = answers
-            checked([watched, begun, unchanged])
-            if unchanged is not None:
-                return replies
-
-    def _check_open(self, operation: str) -> None:
-        if self._is_closed:
-            raise StoreClosed(self._connections.label, operation)
-
-
-def _connections(settings: Settings, client: object, pool: object) -> "AsyncConnections":
-    """Return the connections of a store. The driver is imported here, which takes its time."""
-    try:
-        from flagkeep._async.stores.redis_connections import AsyncConnections  # noqa: PLC0415
-    except ModuleNotFoundError as exc:
-        if exc.name != "redis":
-            raise
-        raise MissingExtra("redis", "a store in Redis") from None
-    return AsyncConnections(settings, client, pool)
-
-
-def _checked_prefix(prefix: object) -> str:
-    if not isinstance(prefix, str) or not layout.can_be_stored(prefix):
-        raise ConfigError(f"prefix must be text without lone surrogates, not {prefix!r}")
-    return prefix
+        await self._server.aclose()
