@@ -14,6 +14,7 @@ Rules of this module:
 """
 
 import logging
+import math
 import os
 import threading
 import time
@@ -33,7 +34,7 @@ from flagkeep._runtime.sqlite_connection import (
 )
 from flagkeep._runtime.sqlite_file import SQLiteFile
 from flagkeep._runtime.sqlite_writes import Writing
-from flagkeep.errors import StoreClosed, StoreError, StoreMissing, StoreUnavailable
+from flagkeep.errors import ConfigError, StoreClosed, StoreError, StoreMissing, StoreUnavailable
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage import sqlite_layout as layout
@@ -57,9 +58,16 @@ class SQLiteSession:
         path: of the file.
         prefix: of the environment; `""` for none.
         busy_timeout: seconds to wait for the lock of another process.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, prefix: str, busy_timeout: float) -> None:
+        if not 0 <= busy_timeout < math.inf:
+            raise ConfigError(f"busy_timeout must be a number of seconds, not {busy_timeout!r}")
+        if not is_text(prefix):
+            raise ConfigError(f"prefix must be text without lone surrogates, not {prefix!r}")
         self._file = SQLiteFile(path)
         self.label = self._file.label
         self._names = layout.Names(prefix)
@@ -333,15 +341,24 @@ class SQLiteSession:
     ) -> dict[ItemRef, SerializedItem]:
         found = {}
         for ref in wanted:
-            try:
-                ref.key.encode()
-            except UnicodeEncodeError:
-                continue  # a lone surrogate: nothing of that name can be stored
+            if not is_text(ref.key):
+                continue  # nothing of that name can be stored
             values = (self._names.namespaces[ref.kind], ref.key)
             row = opened.execute(layout.SELECT_ITEM, values).fetchone()
             if row is not None:
                 found[ref] = row_as_it_is(ref.kind, ref.key, *row)
         return found
+
+
+def is_text(given: object) -> bool:
+    """Return whether it can be stored as text: a lone surrogate has no UTF-8 form."""
+    if not isinstance(given, str):
+        return False
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _items(

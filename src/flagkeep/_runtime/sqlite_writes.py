@@ -1,10 +1,12 @@
 """What one writing transaction does to the tables of a SQLite store; begun and ended elsewhere."""
 
+from collections.abc import Collection
 from typing import Final
 
 from flagkeep._runtime.sqlite_connection import Opened
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.storage import big_segment_layout
 from flagkeep.storage import sqlite_layout as layout
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.items import is_newer, item_from_row
@@ -68,6 +70,26 @@ class Writing:
         """Make the tables hold nothing of this environment, not even the marker."""
         self.replace(ChangeSet(full=True), None)
         self._opened.execute(layout.DELETE_ITEM, self._names.marker_row)
+        self._must_sign = True
+
+    def put_membership(
+        self, context_hash: str, included: Collection[str], excluded: Collection[str]
+    ) -> None:
+        """Make the tables say of one context exactly this."""
+        whose = (self._names.prefix, context_hash)
+        self._opened.execute(big_segment_layout.DELETE_MEMBERSHIP, whose)
+        for names, is_in in ((excluded, 0), (included, 1)):
+            for name in names:
+                self._opened.execute(big_segment_layout.PUT_MEMBER, (*whose, name, is_in))
+        self._must_sign = True  # a commit without a journal row lets readers check every flag
+
+    def set_synchronized_on(self, ms: int | None) -> None:
+        """Make the tables say that Big Segments were complete then; None: never."""
+        prefix = self._names.prefix
+        if ms is None:
+            self._opened.execute(big_segment_layout.DELETE_TIME, (prefix,))
+        else:
+            self._opened.execute(big_segment_layout.PUT_TIME, (prefix, str(ms)))
         self._must_sign = True
 
     def finish(self) -> None:

@@ -1,19 +1,13 @@
 """A store in one SQLite file, shared by processes of one machine: one writes, many read."""
 
-import math
 import os
-from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypeVar
+from collections.abc import Iterable
 
-from flagkeep._runtime import aio as runtime
+from flagkeep._async.stores.blocking import AsyncBlocking
 from flagkeep._runtime.sqlite import SQLiteSession
-from flagkeep.errors import ConfigError, StoreClosed
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class AsyncSQLiteStore:
@@ -39,14 +33,9 @@ class AsyncSQLiteStore:
     def __init__(
         self, path: str | os.PathLike[str], *, prefix: str = "", busy_timeout: float = 1.0
     ) -> None:
-        if not 0 <= busy_timeout < math.inf:
-            raise ConfigError(f"busy_timeout must be a number of seconds, not {busy_timeout!r}")
-        if not _is_text(prefix):
-            raise ConfigError(f"prefix must be text without lone surrogates, not {prefix!r}")
         self._session = SQLiteSession(path, prefix=prefix, busy_timeout=busy_timeout)
         self.label = self._session.label
-        self._worker = runtime.Worker("flagkeep-sqlite")
-        self._is_closed = False
+        self._beside = AsyncBlocking("flagkeep-sqlite", self.label, self._session.close)
 
     async def get_many(
         self,
@@ -55,58 +44,39 @@ class AsyncSQLiteStore:
         timeout: float | None = None,
     ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, tombstones included, as of one moment."""
-        return await self._run("get_many", self._session.get_many, tuple(wanted), timeout)
+        return await self._beside.run("get_many", self._session.get_many, tuple(wanted), timeout)
 
     async def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment; `timeout` as for `get_many`."""
-        return await self._run("get_all", self._session.get_all, timeout)
+        return await self._beside.run("get_all", self._session.get_all, timeout)
 
     async def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written; `timeout` as for `get_many`."""
-        return await self._run("is_initialized", self._session.is_initialized, timeout)
+        return await self._beside.run("is_initialized", self._session.is_initialized, timeout)
 
     async def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
         """Put a full set in the place of everything, in one transaction."""
-        await self._run("replace", self._session.replace, changes, record)
+        await self._beside.run("replace", self._session.replace, changes, record)
 
     async def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
         """Write what is newer, in one transaction; return what is there instead of the rest."""
-        return await self._run("upsert", self._session.upsert, changes)
+        return await self._beside.run("upsert", self._session.upsert, changes)
 
     async def clear(self) -> None:
         """Remove everything under the prefix, in one transaction; for tools and tests."""
-        await self._run("clear", self._session.clear)
+        await self._beside.run("clear", self._session.clear)
 
     async def poll_changes(self) -> StoreChanges | None:
         """Return what others changed since the last call, or since the first read.
 
         A file that was replaced, deleted or made counts as a change of everything.
         """
-        return await self._run("poll_changes", self._session.poll_changes)
+        return await self._beside.run("poll_changes", self._session.poll_changes)
 
     async def read_record(self) -> WriterRecord | None:
         """Return who wrote last; None if nobody said."""
-        return await self._run("read_record", self._session.read_record)
+        return await self._beside.run("read_record", self._session.read_record)
 
     async def aclose(self) -> None:
         """Close the file; a second call does nothing."""
-        if not self._is_closed:
-            self._is_closed = True
-            await self._worker.finish(self._session.close)
-
-    async def _run(
-        self, operation: str, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        if self._is_closed:
-            raise StoreClosed(self.name, operation)
-        return await self._worker.run(fn, *args, **kwargs)
-
-
-def _is_text(prefix: object) -> bool:
-    if not isinstance(prefix, str):
-        return False
-    try:
-        prefix.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        await self._beside.aclose()
