@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import outward
+from tests.servers import consul, dynamodb, prepare
 from tests.servers.redis import RedisServer, empty, given_url
 
 # A loaded machine is no failure: deadlines would be timed assertions.
@@ -19,6 +21,13 @@ settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
 outward.close()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fetch and build what the tests need before the first one runs: a test has a time limit."""
+    if not session.config.option.collectonly:
+        asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+        prepare.prepare(prepare.needed_by(asked))
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +58,70 @@ def redis_url(request: pytest.FixtureRequest) -> str:
     url: str = given_url() or request.getfixturevalue("redis_server").url
     empty(url)
     return url
+
+
+@pytest.fixture(scope="session")
+def dynamodb_server() -> Iterator[dynamodb.DynamoDBServer]:
+    """A DynamoDB Local that all tests share: leave it running, and as it was."""
+    if dynamodb.given_url():
+        pytest.skip("FLAGKEEP_TEST_DYNAMODB_URL is given, and this test needs a server of its own")
+    with dynamodb.DynamoDBServer() as server:
+        yield server
+
+
+@pytest.fixture
+def dynamodb_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a DynamoDB Local: FLAGKEEP_TEST_DYNAMODB_URL, or of the shared server."""
+    url: str = dynamodb.given_url() or request.getfixturevalue("dynamodb_server").url
+    return url
+
+
+@pytest.fixture
+def dynamodb_table(dynamodb_url: str) -> Iterator[str]:
+    """The name of an empty table at `dynamodb_url`, with the keys that SDKs want."""
+    name = f"flagkeep-{uuid.uuid4().hex}"
+    dynamodb.create_table(dynamodb_url, name)
+    yield name
+    dynamodb.drop_table(dynamodb_url, name)
+
+
+@pytest.fixture(scope="session")
+def consul_server() -> Iterator[consul.ConsulServer]:
+    """A Consul that all tests share: leave it running, and as it was."""
+    if consul.given_url():
+        pytest.skip("FLAGKEEP_TEST_CONSUL_URL is given, and this test needs a Consul of its own")
+    with consul.ConsulServer() as server:
+        yield server
+
+
+@pytest.fixture
+def consul_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a Consul: FLAGKEEP_TEST_CONSUL_URL, or of the shared server."""
+    url: str = consul.given_url() or request.getfixturevalue("consul_server").url
+    return url
+
+
+@pytest.fixture
+def consul_prefix(consul_url: str) -> Iterator[str]:
+    """A prefix under which nothing is, at `consul_url`; what is there in the end is deleted."""
+    prefix = f"flagkeep-test-{uuid.uuid4().hex}"
+    yield prefix
+    consul.remove(consul_url, prefix)
+    consul.remove_records(consul_url, prefix)
+
+
+@pytest.fixture
+def consul_cluster() -> Iterator[consul.ConsulCluster]:
+    """Three Consuls for this test alone."""
+    with consul.ConsulCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def dynamodb_here() -> None:
+    """Ask for this to start a `DynamoDBServer` of your own: it is fetched before the first test."""
+
+
+@pytest.fixture(scope="session")
+def consul_here() -> None:
+    """Ask for this to start a `ConsulServer` of your own: it is built before the first test."""

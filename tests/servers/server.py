@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import ClassVar, Final, NoReturn, Self
 
 LOOPBACK: Final = "127.0.0.1"
-START_WITHIN: Final = 30.0
 STOP_WITHIN: Final = 10.0
 
 
@@ -46,6 +45,7 @@ class Server(ABC):
 
     programs: ClassVar[Sequence[str]]  # the first that is there is taken
     install: ClassVar[str]  # how to get one of them
+    start_within: ClassVar[float] = 30.0
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -84,7 +84,7 @@ class Server(ABC):
             self._process = subprocess.Popen(
                 command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        give_up = time.monotonic() + START_WITHIN
+        give_up = time.monotonic() + self.start_within
         while not self.is_ready():
             if self._process.poll() is not None or time.monotonic() > give_up:
                 self.kill()
