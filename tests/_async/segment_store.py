@@ -117,10 +117,13 @@ class AsyncAsking:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.store.failure = None
-        self.store.close_gate.set()
+        by_hand = self.store if isinstance(self.store, AsyncSegmentStore) else None
+        if by_hand is not None:
+            by_hand.failure = None
+            by_hand.close_gate.set()
         assert await self.big.stop(10)  # what hangs says nothing any more when it is let go
-        self.store.let_go()
+        if by_hand is not None:
+            by_hand.let_go()
         self.work.stop()
         assert await self.work.join(10)
 

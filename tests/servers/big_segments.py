@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tests.servers import dynamodb
 from tests.servers.redis import connect
+
+LONGEST_NUMBER: Final = 38  # digits that a number has in DynamoDB
 
 
 class Writer(Protocol):
@@ -113,5 +115,6 @@ class DynamoDBWriter:
         name = {"S": f"{self._start}big_segments_metadata"}
         row: dict[str, Any] = {"namespace": name, "key": name, "lastVersion": {"S": "5"}}
         if text is not None:
-            row["synchronizedOn"] = {"N" if text.isdigit() else "S": text}
+            is_number = text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
+            row["synchronizedOn"] = {"N" if is_number else "S": text}
         dynamodb.call(self._url, "PutItem", TableName=self._table, Item=row)

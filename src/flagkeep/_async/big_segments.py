@@ -1,15 +1,17 @@
 """Asking a Big Segment store, and knowing how far its answers can be trusted.
 
 The store may be anybody's, and need not know of timeouts. So each question runs beside its asker,
-who waits no longer than the evaluation's deadline. All who ask the same wait for one answer. A
-store that did not answer in time is asked by nobody but a trial in the background, until that gets
-an answer soon enough; meanwhile evaluations use what was known last, at once, and say STORE_ERROR.
+who waits no longer than the evaluation's deadline. In threads that costs more than a good answer
+takes: a store that keeps to a timeout, and has answered last time, is asked on the asker's own. All
+who ask the same wait for one answer. A store that did not answer in time is asked by nobody but a
+trial in the background, until that gets an answer soon enough; meanwhile evaluations use what was
+known last, at once, and say STORE_ERROR.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from flagkeep._async.interfaces import AsyncBigSegmentStore
 from flagkeep._async.listeners import AsyncStatusListeners
@@ -29,12 +31,15 @@ from flagkeep.storage.big_segments import (
     trust,
 )
 
+T = TypeVar("T")
+
 log = logging.getLogger("flagkeep.bigsegments")
 
 LONGEST: Final = 5.0  # seconds
 LONGEST_OF_ALL: Final = 600.0  # ... for questions after many that were given up
 TRY_AGAIN: Final = 0.5  # seconds between two trials of a store that fell silent
 REPORT_EVERY: Final = 60.0  # seconds; failures in between are logged at debug
+_SHORTEST: Final = 0.001  # seconds; no store understands less
 _THREAD: Final = "flagkeep-big-segments"
 
 
@@ -67,7 +72,8 @@ class AsyncBigSegments:
 
     Args:
         store: may be somebody else's; it is closed by `stop`. If it has a method `after_fork`,
-            that is called in a child whose parent used it.
+            that is called in a child whose parent used it. If its `takes_timeout` is true, its
+            methods take an argument `timeout`, and keep to it.
         patience: seconds that an evaluation may wait for all that it needs.
         max_age: how long, in seconds, memberships are used while the store fails; None: for ever.
         longest: seconds after which a question is given up.
@@ -88,6 +94,7 @@ class AsyncBigSegments:
         self.listeners = AsyncStatusListeners(work)
         self.remembered: Mapping[str, Membership] = _Remembered(self)
         self._store = store
+        self._takes_timeout: bool = getattr(store, "takes_timeout", False)
         self._settings = settings
         self._work = work
         self._too_slow = patience / 2  # seconds; who is asked when little is left is not at fault
@@ -149,7 +156,8 @@ class AsyncBigSegments:
             wanted: list[str | None] = [key for key in found if found[key] is None]
             if self._status is None:
                 wanted.append(None)
-            questions = [await self._ask(key) for key in wanted]
+            ends = deadline if self._may_ask_here(wanted, deadline - now) else None
+            questions = [await self._ask(key, ends) for key in wanted]
         for question in questions:
             if await self._wait(question, deadline) and question.key is not None:
                 found[question.key] = question.included
@@ -181,6 +189,17 @@ class AsyncBigSegments:
     @property
     def _may_ask(self) -> bool:
         return not self._is_silent and self._closed is None
+
+    def _may_ask_here(self, wanted: Sized, left: float) -> bool:
+        """Return whether the caller asks itself, with so many seconds left.
+
+        In asyncio it does not: a task costs little, and outlives a caller that is cancelled.
+        """
+        if not self._takes_timeout or left <= self._too_slow:
+            return False
+        status = self._status
+        is_well = status is not None and status.available and not runtime.IS_ASYNC
+        return self._work.is_pumped or (is_well and len(wanted) == 1)
 
     def _membership(
         self, key: str, included: Mapping[str, bool] | None, status: BigSegmentStoreStatus | None
@@ -224,12 +243,17 @@ class AsyncBigSegments:
             self._work.later(TRY_AGAIN, self._try_again)
             await self._ask_anew(self._suspect)
 
-    async def _ask(self, key: str | None) -> _Question:
-        """Begin to ask, unless somebody does so, or has just got the answer."""
+    async def _ask(self, key: str | None, ends: float | None = None) -> _Question:
+        """Begin to ask, unless somebody does so, or has just got the answer.
+
+        Args:
+            key: of the context.
+            ends: on the monotonic clock: until then the caller asks itself; None: beside it.
+        """
         with self._guard:
             known = self._just_answered(key)
             question, is_new = (known, False) if known is not None else self._begin(key)
-        return await self._put(question) if is_new else question
+        return await self._put(question, ends) if is_new else question
 
     async def _ask_anew(self, key: str | None) -> _Question:
         """Begin to ask, unless somebody does so."""
@@ -259,9 +283,12 @@ class AsyncBigSegments:
         question.over.set()
         return question
 
-    async def _put(self, question: _Question) -> _Question:
+    async def _put(self, question: _Question, ends: float | None = None) -> _Question:
+        if ends is not None:
+            await self._answer(question, max(_SHORTEST, ends - runtime.monotonic()))
+            return question
         try:
-            await self._beside(partial(self._answer, question))
+            await self._beside(partial(self._answer, question, self._longest))
         except RuntimeError as exc:  # the process has all the threads it may have, or is ending
             self._failed(question, exc)
             self._finish(question)
@@ -274,12 +301,12 @@ class AsyncBigSegments:
         else:
             self._work.aside(_THREAD, job)
 
-    async def _answer(self, question: _Question) -> None:
+    async def _answer(self, question: _Question, seconds: float) -> None:
         try:
             if question.key is None:
-                await self._read_metadata(question)
+                await self._read_metadata(question, seconds)
             else:
-                await self._read_membership(question, question.key)
+                await self._read_membership(question, question.key, seconds)
         except Exception as exc:  # noqa: BLE001  a store may be somebody else's
             self._failed(question, exc)
         else:
@@ -293,12 +320,12 @@ class AsyncBigSegments:
                 del self._asked[question.key]
         question.over.set()
 
-    async def _read_metadata(self, question: _Question) -> None:
+    async def _read_metadata(self, question: _Question, seconds: float) -> None:
         metadata = await runtime.within(
-            self._longest,
+            seconds,
             self.name,
             "get_metadata",
-            lambda timeout=None: self._store.get_metadata(),  # noqa: ARG005
+            lambda timeout=None: self._call(self._store.get_metadata, timeout=timeout),
         )
         if not isinstance(metadata, BigSegmentMetadata):
             raise TypeError
@@ -308,18 +335,21 @@ class AsyncBigSegments:
         if self._is_current(question):
             self._note(status)
 
-    async def _read_membership(self, question: _Question, key: str) -> None:
+    async def _read_membership(self, question: _Question, key: str, seconds: float) -> None:
         hashed = hash_of(key)
         included = await runtime.within(
-            self._longest,
+            seconds,
             self.name,
             "get_membership",
-            lambda timeout=None: self._store.get_membership(hashed),  # noqa: ARG005
+            lambda timeout=None: self._call(self._store.get_membership, hashed, timeout=timeout),
         )
         question.included = {} if included is None else dict(included)
         if self._is_current(question):
             with self._guard:
                 self._cache.put(key, question.included, runtime.monotonic())
+
+    def _call(self, method: Callable[..., T], *args: object, timeout: float | None) -> T:
+        return method(*args, timeout=timeout) if self._takes_timeout else method(*args)
 
     def _is_current(self, question: _Question) -> bool:
         return self._asked.get(question.key) is question

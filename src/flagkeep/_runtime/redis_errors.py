@@ -147,6 +147,9 @@ def refusal(exc: BaseException, store: str, operation: str, command: Command = (
     """
     text = _without_arguments(str(exc))
     code = _code(exc, text)
+    _, _, cause = text.partition("discarded because of: ")
+    if cause:  # what EXEC says where EXEC itself was refused
+        text, code = cause, cause.partition(" ")[0]
     if code == "WRONGTYPE":
         where = "a key of this prefix"
         if len(command) > 1 and command[0] in _ABOUT_ONE_KEY:

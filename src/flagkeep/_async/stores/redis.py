@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from flagkeep._async.stores.redis_server import AsyncRedisServer, checked_prefix
+from flagkeep._async.stores.redis_session import AsyncRedisSession, checked_prefix
 from flagkeep._async.stores.redis_writes import AsyncRedisWrites
 from flagkeep._runtime.redis_errors import LONG
 from flagkeep._runtime.redis_settings import (
@@ -81,10 +81,10 @@ class AsyncRedisStore:
             is_given=client is not None or pool is not None,
         )
         self._names = layout.Names(checked_prefix(prefix))
-        self._server = AsyncRedisServer(settings, client, pool, purpose="a store in Redis")
-        self._connections = self._server.connections
+        self._session = AsyncRedisSession(settings, client, pool, purpose="a store in Redis")
+        self._connections = self._session.connections
         self._writes = AsyncRedisWrites(self._connections, self._names)
-        self.label = self._server.label
+        self.label = self._session.label
         self._last = layout.NOTHING
 
     def __repr__(self) -> str:
@@ -100,60 +100,60 @@ class AsyncRedisStore:
             timeout: seconds for all of it, connecting included.
         """
         operation = "get_many"
-        self._server.check_open(operation)
+        self._session.check_open(operation)
         refs = [ref for ref in wanted if layout.can_be_stored(ref.key)]
         if not refs:
             return {}
         if len(refs) == 1:  # nearly always, and cheaper than one of several
             (ref,) = refs
-            (text,) = await self._server.ask(operation, (self._names.item(ref),), timeout=timeout)
+            (text,) = await self._session.ask(operation, (self._names.item(ref),), timeout=timeout)
             return layout.found_items({ref: text})
         commands = self._names.items(refs)
         if len(commands) == 1:
-            replies = await self._server.ask(operation, commands, timeout=timeout)
+            replies = await self._session.ask(operation, commands, timeout=timeout)
         else:
-            replies = await self._server.ask_together(operation, commands, timeout=timeout)
+            replies = await self._session.ask_together(operation, commands, timeout=timeout)
         return layout.found_items(layout.item_texts(refs, replies))
 
     async def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment."""
         last = LONG * self._connections.timeout
         commands = self._names.everything()
-        replies = await self._server.ask_together("get_all", commands, timeout=timeout, last=last)
+        replies = await self._session.ask_together("get_all", commands, timeout=timeout, last=last)
         self._last = contents = layout.contents(replies, self._last)
         return contents
 
     async def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
-        (reply,) = await self._server.ask(
+        (reply,) = await self._session.ask(
             "is_initialized", [self._names.is_marked()], timeout=timeout
         )
         return bool(reply)
 
     async def read_record(self) -> WriterRecord | None:
         """Return who wrote last; None if nobody said."""
-        (reply,) = await self._server.ask("read_record", [self._names.record()])
+        (reply,) = await self._session.ask("read_record", [self._names.record()])
         return WriterRecord.decode(reply)
 
     async def poll_changes(self) -> StoreChanges | None:
         """Return None: there is no cheap way to ask."""
-        self._server.check_open("poll_changes")
+        self._session.check_open("poll_changes")
         return None
 
     async def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
         """Put a full set in the place of everything, in one transaction."""
-        self._server.check_open("replace")
+        self._session.check_open("replace")
         await self._writes.replace(changes, record)
 
     async def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
         """Write what is newer, at once; return what is there instead of the rest."""
-        self._server.check_open("upsert")
+        self._session.check_open("upsert")
         return await self._writes.upsert(changes)
 
     async def clear(self) -> None:
         """Remove everything under the prefix but Big Segments, at once; for tools and tests."""
-        await self._server.ask("clear", [self._names.nothing()])
+        await self._session.ask("clear", [self._names.nothing()])
 
     async def aclose(self) -> None:
         """Close the connections that the store made; a second call does nothing."""
-        await self._server.aclose()
+        await self._session.aclose()

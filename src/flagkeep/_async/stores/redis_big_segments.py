@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flagkeep._async.stores.redis_server import AsyncRedisServer, checked_prefix
+from flagkeep._async.stores.redis_session import AsyncRedisSession, checked_prefix
 from flagkeep._runtime.redis_settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_TIMEOUT,
@@ -79,15 +79,15 @@ class AsyncRedisBigSegmentStore:
             is_given=client is not None or pool is not None,
         )
         self._names = layout.RedisNames(checked_prefix(prefix))
-        self._server = AsyncRedisServer(settings, client, pool, purpose="Big Segments in Redis")
-        self.label = self._server.label
+        self._session = AsyncRedisSession(settings, client, pool, purpose="Big Segments in Redis")
+        self.label = self._session.label
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label} prefix={self._names.prefix!r}>"
 
     async def get_metadata(self, *, timeout: float | None = None) -> BigSegmentMetadata:
         """Return how old the data is; `timeout` as for `get_membership`."""
-        (text,) = await self._server.ask("get_metadata", [self._names.time()], timeout=timeout)
+        (text,) = await self._session.ask("get_metadata", [self._names.time()], timeout=timeout)
         return layout.metadata(text)
 
     async def get_membership(
@@ -100,13 +100,13 @@ class AsyncRedisBigSegmentStore:
             timeout: seconds for all of it, connecting included.
         """
         operation = "get_membership"
-        self._server.check_open(operation)
+        self._session.check_open(operation)
         if not can_be_stored(context_hash):
             return {}
         commands = self._names.members(context_hash)
-        included, excluded = await self._server.ask_together(operation, commands, timeout=timeout)
+        included, excluded = await self._session.ask_together(operation, commands, timeout=timeout)
         return layout.membership(included, excluded)
 
     async def aclose(self) -> None:
         """Close the connections that the store made; a second call does nothing."""
-        await self._server.aclose()
+        await self._session.aclose()

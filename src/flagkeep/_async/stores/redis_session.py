@@ -9,10 +9,10 @@ from flagkeep.errors import ConfigError, MissingExtra, StoreClosed
 from flagkeep.storage import redis_layout as layout
 
 if TYPE_CHECKING:
-    from flagkeep._sync.stores.redis_connections import Connections, Lease
+    from flagkeep._async.stores.redis_connections import AsyncConnections, AsyncLease
 
 
-class RedisServer:
+class AsyncRedisSession:
     """The connections of one store, and what is asked over them.
 
     Args:
@@ -37,7 +37,7 @@ class RedisServer:
         self.label = self.connections.label
         self._is_closed = False
 
-    def ask(
+    async def ask(
         self,
         operation: str,
         commands: Sequence[layout.Command],
@@ -57,11 +57,11 @@ class RedisServer:
             StoreError: there is no complete answer.
         """
         self.check_open(operation)
-        with self.connections.lease(operation, timeout=timeout) as lease:
-            replies = lease.ask(commands, last=last)
+        async with self.connections.lease(operation, timeout=timeout) as lease:
+            replies = await lease.ask(commands, last=last)
         return checked(replies)
 
-    def ask_together(
+    async def ask_together(
         self,
         operation: str,
         commands: Sequence[layout.Command],
@@ -71,10 +71,10 @@ class RedisServer:
     ) -> list[Any]:
         """Return the answers as of one moment; arguments and errors are those of `ask`."""
         self.check_open(operation)
-        with self.connections.lease(operation, timeout=timeout) as lease:
-            *queued, replies = lease.ask(layout.together(commands), last=last)
+        async with self.connections.lease(operation, timeout=timeout) as lease:
+            *queued, replies = await lease.ask(layout.together(commands), last=last)
             if is_refused(queued, "OOM"):
-                queued, replies = [], _ask_full_server(lease, commands, last)
+                queued, replies = [], await _ask_full_server(lease, commands, last)
         checked([*queued, replies])
         return checked(replies)
 
@@ -87,19 +87,19 @@ class RedisServer:
         if self._is_closed:
             raise StoreClosed(self.label, operation)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections that were made here; a second call does nothing."""
         if not self._is_closed:
             self._is_closed = True
-            self.connections.close()
+            await self.connections.aclose()
 
 
-def _ask_full_server(
-    lease: "Lease", commands: Sequence[layout.Command], last: float | None
+async def _ask_full_server(
+    lease: "AsyncLease", commands: Sequence[layout.Command], last: float | None
 ) -> list[Any]:
     """Return the answers as of one moment where the memory is full."""
     while True:
-        answers = lease.ask(layout.unchanged(commands), last=last)
+        answers = await lease.ask(layout.unchanged(commands), last=last)
         watched, *replies, begun, unchanged = answers
         checked([watched, begun, unchanged])
         if unchanged is not None:
@@ -119,12 +119,12 @@ def checked_prefix(prefix: object) -> str:
 
 def _connections(
     settings: Settings, client: object, pool: object, purpose: str
-) -> "Connections":
+) -> "AsyncConnections":
     """Return the connections of a store. The driver is imported here, which takes its time."""
     try:
-        from flagkeep._sync.stores.redis_connections import Connections  # noqa: PLC0415
+        from flagkeep._async.stores.redis_connections import AsyncConnections  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         if exc.name != "redis":
             raise
         raise MissingExtra("redis", purpose) from None
-    return Connections(settings, client, pool)
+    return AsyncConnections(settings, client, pool)
