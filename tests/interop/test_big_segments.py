@@ -1,0 +1,113 @@
+"""Big Segments that were written by hand, as the official SDK and as we see them."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import interpreters
+from flagkeep import Client, Config, Context
+from flagkeep.storage.big_segments import hash_of
+from flagkeep.stores import RedisBigSegmentStore, RedisStore
+from tests.interop import packages
+from tests.interop.peers import PATIENCE
+from tests.servers.big_segments import RedisWriter
+from tests.servers.redis import connect
+
+pytestmark = [pytest.mark.extras, pytest.mark.slow]
+
+PROGRAM = Path(__file__).with_name("python") / "big_segments.py"
+PREFIX = "env:1"
+KEYS = ("in", "out", "both", "ruled in", "ruled in and out", "nobody", "größe-日本-😀", "other")
+SEGMENT = {
+    "key": "s",
+    "version": 1,
+    "unbounded": True,
+    "generation": 7,
+    "included": ["nobody"],
+    "excluded": [],
+    "rules": [{
+        "id": "by-name",
+        "clauses": [{
+            "attribute": "key", "op": "startsWith", "values": ["ruled"], "negate": False,
+            "contextKind": "user",
+        }],
+    }],
+    "salt": "s",
+    "deleted": False,
+}  # fmt: skip
+FLAG = {
+    "key": "f",
+    "version": 1,
+    "on": True,
+    "variations": ["no", "yes"],
+    "offVariation": 0,
+    "fallthrough": {"variation": 0},
+    "targets": [],
+    "prerequisites": [],
+    "rules": [{
+        "id": "r", "variation": 1,
+        "clauses": [{"attribute": "", "op": "segmentMatch", "values": ["s"], "negate": False}],
+    }],
+    "salt": "f",
+    "deleted": False,
+}  # fmt: skip
+
+
+def fill(url: str, age: float | None) -> None:
+    with connect(url) as connection:
+        connection.command("HSET", f"{PREFIX}:features", "f", json.dumps(FLAG))
+        connection.command("HSET", f"{PREFIX}:segments", "s", json.dumps(SEGMENT))
+        connection.command("SET", f"{PREFIX}:$inited", "")
+    writer = RedisWriter(url, PREFIX)
+    writer.put(hash_of("in"), ["s.g7", "other.g1"], [])
+    writer.put(hash_of("out"), [], ["s.g7"])
+    writer.put(hash_of("both"), ["s.g7"], ["s.g7", "other.g1"])
+    writer.put(hash_of("ruled in and out"), [], ["s.g7"])
+    writer.put(hash_of("größe-日本-😀"), ["s.g7"], [])
+    writer.put(hash_of("other"), ["s.g6", "s"], ["s.g8"])
+    writer.synchronized(None if age is None else str(int((time.time() - age) * 1000)))
+
+
+def theirs(url: str) -> Any:
+    command = [packages.python()[0], str(PROGRAM)]
+    done = subprocess.run(
+        command,
+        check=False,
+        input=json.dumps({"url": url, "prefix": PREFIX, "keys": KEYS, "flag": "f"}) + "\n",
+        capture_output=True,
+        encoding="utf-8",
+        env=interpreters.clean_environment(),
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def ours(url: str) -> Any:
+    members = RedisBigSegmentStore(url, prefix=PREFIX)
+    said: dict[str, Any] = {
+        "time": members.get_metadata().last_up_to_date_ms,
+        "memberships": {key: members.get_membership(hash_of(key)) or None for key in KEYS},
+    }
+    store = RedisStore(url, prefix=PREFIX)
+    with Client(Config(daemon=True), store=store, big_segment_store=members) as client:
+        details = {key: client.variation_detail("f", Context.create(key), "?") for key in KEYS}
+    said["details"] = {key: [one.value, one.reason.to_dict()] for key, one in details.items()}
+    return said
+
+
+@pytest.mark.parametrize(("age", "status"), [(0.0, "HEALTHY"), (500.0, "STALE"), (None, "STALE")])
+def test_the_official_sdk_and_we_see_the_same(
+    redis_url: str, age: float | None, status: str
+) -> None:
+    fill(redis_url, age)
+    seen = ours(redis_url)
+    assert seen == theirs(redis_url)
+    values = [value for value, _ in seen["details"].values()]
+    assert values == ["yes", "no", "yes", "yes", "no", "no", "yes", "no"]
+    assert {reason["bigSegmentsStatus"] for _, reason in seen["details"].values()} == {status}
+    assert (seen["time"] is None) is (age is None)
