@@ -211,12 +211,16 @@ class ConsulMember(ConsulServer):
 class ConsulCluster:
     """Three of them, with a leader whenever two can talk to each other.
 
+    Args:
+        hold: seconds that a request waits for a leader before it fails; Consul's default is 7.
+
     Attributes:
         members: each answers for all, with an address of its own.
     """
 
-    def __init__(self) -> None:
-        self.members = [ConsulMember() for _ in range(3)]
+    def __init__(self, *, hold: float = 0.5) -> None:
+        performance = {"raft_multiplier": 1, "rpc_hold_timeout": f"{hold}s"}
+        self.members = [ConsulMember({"performance": performance}) for _ in range(3)]
         for one in self.members:
             one.join(self.members)
 
