@@ -632,6 +632,23 @@ async def test_a_redis_that_hangs_holds_nobody_up_and_is_found_again(server: Red
 
 
 @pytest.mark.slow
+async def test_where_nothing_runs_beside_the_callers_they_wait_no_longer_than_they_may(
+    server: RedisServer,
+) -> None:
+    asking = AsyncAsking(AsyncRedisBigSegmentStore(server.url, timeout=30.0), longest=30.0)
+    asking.work.is_pumped = True
+    assert (await asking.big.status()).available
+    server.pause()
+    for keys, seconds in ((("a", "b"), 0.3), (("c",), -1.0)):
+        begun = runtime.monotonic()
+        found = await asking.big.memberships(keys, begun + seconds)
+        assert {one.status.value for one in found.values()} == {"STORE_ERROR"}
+        assert runtime.monotonic() - begun < 10.0
+    server.resume()
+    assert await asking.big.stop(10)
+
+
+@pytest.mark.slow
 async def test_data_that_nobody_brings_up_to_date_is_stale(redis_url: str) -> None:
     writer = RedisWriter(redis_url, "launchdarkly")
     writer.put(HASH, ["s.g1"], [])

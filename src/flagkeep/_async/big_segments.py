@@ -195,11 +195,11 @@ class AsyncBigSegments:
 
         In asyncio it does not: a task costs little, and outlives a caller that is cancelled.
         """
-        if not self._takes_timeout or left <= self._too_slow:
-            return False
+        if not self._takes_timeout or self._work.is_pumped:
+            return self._takes_timeout
         status = self._status
-        is_well = status is not None and status.available and not runtime.IS_ASYNC
-        return self._work.is_pumped or (is_well and len(wanted) == 1)
+        is_well = status is not None and status.available and left > self._too_slow
+        return is_well and len(wanted) == 1 and not runtime.IS_ASYNC
 
     def _membership(
         self, key: str, included: Mapping[str, bool] | None, status: BigSegmentStoreStatus | None
