@@ -1,0 +1,97 @@
+"""How a store in Consul reads: in transactions, or by GET alone where it may not use them."""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from flagkeep._async.stores.consul_requests import AsyncConsulRequests
+from flagkeep._runtime.consul_errors import AccessDenied, TokenUnknown, WritesRefused, rules
+from flagkeep.storage import consul_answers as answers
+from flagkeep.storage.consul_answers import Pair
+from flagkeep.storage.consul_batches import Limit, Step
+from flagkeep.storage.consul_layout import escaped, in_path
+
+log: Final = logging.getLogger("flagkeep.stores.consul")
+
+
+class AsyncConsulReads:
+    """What reads the keys of one environment. Any number of calls may run at a time.
+
+    A transaction is the only way to read several keys as of one moment. It is sent by PUT, which
+    an agent may be told to take from certain machines only.
+
+    Args:
+        requests: to the server.
+    """
+
+    def __init__(self, requests: AsyncConsulRequests) -> None:
+        self._requests = requests
+        self._settings = requests.settings
+        self._names = requests.settings.names
+        self._may_transact = True
+        self._has_complained = False
+
+    async def pairs(self, operation: str, keys: Sequence[str], ends: float) -> dict[str, Pair]:
+        """Return what keys hold, with those that are not there."""
+        if self._may_transact:
+            try:
+                return await self._transacted(operation, keys, ends)
+            except WritesRefused as exc:
+                self._transact_no_more(exc.reason)
+        if all(in_path(key) is not None for key in keys):
+            values = {key: await self._requests.value(operation, key, ends) for key in keys}
+            return {key: Pair(key, value, int(value is not None)) for key, value in values.items()}
+        found = {pair.key: pair for pair in await self.everything(operation, ends)}
+        return {key: found.get(key, Pair(key)) for key in keys}
+
+    async def everything(self, operation: str, ends: float) -> list[Pair]:
+        """Return all there is."""
+        if self._may_transact:
+            try:
+                steps = self._names.get_everything()
+                reply = await self._requests.read(operation, steps, ends)
+            except WritesRefused as exc:
+                self._transact_no_more(exc.reason)
+            else:
+                if reply.failures or reply.is_filtered:
+                    raise self._requests.failed(operation, reply)
+                return [result.kv for result in reply.results or ()]
+        marker = await self._requests.value(operation, self._names.marker, ends)
+        found = [Pair(self._names.marker, marker, modify_index=1)]
+        for start in self._names.trees.values():
+            url = self._settings.read_url(f"kv/{escaped(start)}", "recurse")
+            found += await self._requests.below(operation, url, ends, answers.pairs)
+        return found if marker is not None else found[1:]
+
+    async def record(self, operation: str, ends: float) -> bytes | None:
+        """Return the text of the record; None if there is none, or the token may not read it."""
+        try:
+            return await self._requests.value(operation, self._names.record, ends)
+        except TokenUnknown:
+            raise
+        except AccessDenied:
+            if not self._has_complained:
+                self._has_complained = True
+                text = "%s: the token may not read %s, so nobody can see who wrote and when; %s"
+                log.warning(text, self._settings.label, self._names.record, rules(self._names))
+            return None
+
+    async def _transacted(
+        self, operation: str, keys: Sequence[str], ends: float
+    ) -> dict[str, Pair]:
+        url = self._settings.read_url("txn")
+        steps = [Step(self._names.get(key)) for key in keys]
+        found: dict[str, Pair] = {}
+        limit = Limit()
+        place = 0
+        while place < len(steps):
+            batch = [step.operation.key for step in limit.batch(steps, place)]
+            found |= await self._requests.pairs(operation, batch, ends, url)
+            place += len(batch)
+        if len(found) < len(set(keys)):
+            raise self._requests.denied(operation)
+        return found
+
+    def _transact_no_more(self, reason: str) -> None:
+        self._may_transact = False
+        log.info("%s: reads key by key: %s", self._settings.label, reason)

@@ -1,0 +1,197 @@
+"""How a store in Consul asks: with its token, again where that helps, and never for too long."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from flagkeep._runtime import threads as runtime
+from flagkeep._runtime.consul_errors import refused, unreachable
+from flagkeep._runtime.consul_settings import NoToken, Settings
+from flagkeep._runtime.http_threads import Http
+from flagkeep._runtime.http_response import HttpResponse
+from flagkeep.errors import StoreClosed, StoreError, StoreUnavailable, UpstreamUnavailable
+from flagkeep.storage import consul_answers as answers
+from flagkeep.storage.consul_answers import (
+    NOT_CONSUL,
+    NotConsul,
+    Pair,
+    Refusal,
+    Reply,
+    Why,
+)
+from flagkeep.storage.consul_layout import Operation, in_path, transaction
+
+T = TypeVar("T")
+
+_RENEWABLE: Final = (Why.DENIED, Why.UNKNOWN)
+_NOTHING: Final = 0.001  # seconds
+_PAUSE: Final = 0.02  # seconds; grows with every refusal, up to one second
+
+
+class ConsulRequests:
+    """Requests to one Consul. Any number may run at a time.
+
+    Each is told when it must be over, by the runtime's monotonic clock.
+
+    Attributes:
+        settings: of the store.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._http = Http(settings.http)
+        self._is_closed = False
+        self._is_placed = not settings.has_place
+        self._knows_empty = True
+
+    def check_open(self, operation: str) -> None:
+        """Raise StoreClosed if it is closed."""
+        if self._is_closed:
+            raise StoreClosed(self.settings.label, operation)
+
+    def ends(self, timeout: float | None, most: float) -> float:
+        """Return when something must be over that may take `timeout` seconds, and no `most`."""
+        return runtime.monotonic() + (most if timeout is None else min(timeout, most))
+
+    # --- what the store needs -----------------------------------------------------------------
+
+    def value(self, operation: str, key: str, ends: float) -> bytes | None:
+        """Return what a key holds that a URL can carry; None if it is not there."""
+        path = in_path(key)
+        assert path is not None, "a transaction reads any key"  # noqa: S101  a caller's mistake
+        url = self.settings.read_url(f"kv/{path}", "raw")
+        answer = self.request(operation, "GET", url, ends)
+        if not answers.is_read(answer.headers):
+            raise self.no_consul(operation)
+        return answer.body if answer.status == 200 else None  # noqa: PLR2004
+
+    def below(
+        self, operation: str, url: str, ends: float, read: Callable[[bytes], list[T]]
+    ) -> list[T]:
+        """Return what is said of a tree of keys."""
+        answer = self.request(operation, "GET", url, ends)
+        if not answers.is_read(answer.headers):
+            raise self.no_consul(operation)
+        if answer.status != 200:  # noqa: PLR2004
+            return []
+        return self._read(operation, answer.body, read)
+
+    def put(self, operation: str, path: str, value: bytes, ends: float, *cas: str) -> bool:
+        """Write one key; return whether it was as `cas` demands."""
+        url = self.settings.url(f"kv/{path}", *cas)
+        answer = self.request(operation, "PUT", url, ends, body=value)
+        said = answer.body.strip()
+        if said not in {b"true", b"false"}:
+            raise self.no_consul(operation)
+        return said == b"true"
+
+    def read(self, operation: str, steps: Sequence[Operation], ends: float) -> Reply:
+        """Return what a transaction of reads found, as consistent as was asked for."""
+        return self._transact(operation, steps, self.settings.read_url("txn"), ends)
+
+    def transact(self, operation: str, steps: Sequence[Operation], ends: float) -> Reply:
+        """Return what came of a transaction that decides about a write, or is one."""
+        return self._transact(operation, steps, self.settings.url("txn"), ends)
+
+    def pairs(
+        self, operation: str, keys: Sequence[str], ends: float, url: str
+    ) -> dict[str, Pair]:
+        """Return what keys hold as of one moment; what the token may not read is missing."""
+        names = self.settings.names
+        if self._knows_empty:
+            reply = self._transact(operation, [names.get(key) for key in keys], url, ends)
+            if not reply.failures:
+                return reply.pairs()
+            if not all(one.is_unknown for one in reply.failures):
+                raise self.failed(operation, reply)
+            self._knows_empty = False  # Consul before 1.14
+        present, absent = list(dict.fromkeys(keys)), dict[str, Pair]()
+        while present:
+            steps = [names.get_present(key) for key in present]
+            reply = self._transact(operation, steps, url, ends)
+            if not reply.failures:
+                return absent | reply.pairs()
+            if not all(one.is_absent for one in reply.failures):
+                raise self.failed(operation, reply)
+            gone = [present[one.op_index] for one in reply.failures]
+            absent |= {key: Pair(key) for key in gone}
+            present = [key for key in present if key not in absent]
+        return absent
+
+    def close(self) -> None:
+        """Close all connections; what is under way fails."""
+        self._is_closed = True
+        self._http.close()
+
+    def failed(self, operation: str, reply: Reply) -> StoreError:
+        """Return the error for a transaction that failed; no text of the server is shown."""
+        if reply.is_denied:
+            return self.denied(operation)
+        reason = "the transaction failed, and nothing of it was done: see the log of the agent"
+        return StoreUnavailable(self.settings.label, operation, reason)
+
+    def denied(self, operation: str, reason: str = "the token may not do all of it") -> StoreError:
+        """Return the error for a token that has too few rights."""
+        refusal = Refusal(Why.DENIED, reason)
+        return refused(self.settings.label, operation, refusal, self.settings.names)
+
+    # --- how it is asked ----------------------------------------------------------------------
+
+    def _transact(
+        self, operation: str, steps: Sequence[Operation], url: str, ends: float
+    ) -> Reply:
+        body = transaction(steps)
+        self._check_place(operation, ends)
+        while True:
+            token = self._token(operation)
+            answer = self.request(operation, "PUT", url, ends, body=body)
+            reply = self._read(operation, answer.body, answers.reply)
+            if not reply.is_denied or not self.settings.token.is_renewed(token):
+                return reply
+
+    def _read(self, operation: str, body: bytes, read: Callable[[bytes], T]) -> T:
+        try:
+            return runtime.beside(len(body), read, body)
+        except NotConsul:
+            raise self.no_consul(operation) from None
+
+    def _check_place(self, operation: str, ends: float) -> None:
+        """Fail where there are no namespaces: a transaction would use the only one there is."""
+        if not self._is_placed:
+            self.value(operation, self.settings.names.marker, ends)
+            self._is_placed = True
+
+    def request(
+        self, operation: str, method: str, url: str, ends: float, *, body: bytes | None = None
+    ) -> HttpResponse:
+        """Return an answer that is one; a key that is not there is an answer, too."""
+        pause = _PAUSE
+        while True:
+            token = self._token(operation)
+            self.check_open(operation)
+            left = max(ends - runtime.monotonic(), _NOTHING)
+            try:
+                answer = self._http.request(method, url, token, body, timeout=left)
+            except UpstreamUnavailable as exc:
+                self.check_open(operation)
+                raise unreachable(self.settings.label, operation, exc) from exc
+            refusal = answers.refusal(answer.status, answer.headers, answer.body)
+            if refusal is None:
+                return answer
+            if refusal.why in _RENEWABLE and self.settings.token.is_renewed(token):
+                continue
+            wait = refusal.pause or pause * random.uniform(0.5, 1.5)  # noqa: S311  no secret
+            if refusal.why is not Why.BUSY or runtime.monotonic() + wait >= ends:
+                raise refused(self.settings.label, operation, refusal, self.settings.names)
+            runtime.Event().wait(wait)
+            pause = min(1.0, 2 * pause)
+
+    def _token(self, operation: str) -> dict[str, str]:
+        try:
+            return self.settings.token.header
+        except NoToken as exc:
+            raise StoreUnavailable(self.settings.label, operation, str(exc)) from None
+
+    def no_consul(self, operation: str) -> StoreUnavailable:
+        """Return the error for an answer that no Consul gives."""
+        return StoreUnavailable(self.settings.label, operation, NOT_CONSUL)

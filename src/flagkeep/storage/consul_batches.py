@@ -1,0 +1,159 @@
+"""How writes are put together to transactions that a Consul takes (stores spec, section 5.5).
+
+A transaction has at most 64 operations, and its whole text, values in base64, at most 512 KiB. A
+server may be set to take less, which only its refusal tells.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.storage.consul_layout import Names, Operation
+from flagkeep.storage.contents import Tally, WriterRecord
+from flagkeep.storage.items import item_from_row
+from flagkeep.storage.ordering import write_order
+from flagkeep.storage.redis_layout import without
+
+MOST_OPERATIONS: Final = 64
+MOST_BYTES: Final = 512 * 1024 - 8192  # room for the record
+
+
+class Step(NamedTuple):
+    """A write that is part of a larger one.
+
+    Attributes:
+        operation: it.
+        ref: the item that it writes or removes; None if it is another key.
+    """
+
+    operation: Operation
+    ref: ItemRef | None = None
+
+
+class Limit:
+    """How large a transaction may be, as far as is known.
+
+    Attributes:
+        bytes: of its text.
+    """
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = MOST_BYTES
+
+    def lower_below(self, steps: Iterable[Step]) -> None:
+        """Take note that a transaction of these was too large."""
+        self.bytes = min(self.bytes, _size(steps) // 2)
+
+    def allows(self, steps: Sequence[Step]) -> bool:
+        """Whether all these may be one transaction."""
+        return len(steps) <= MOST_OPERATIONS and _size(steps) <= self.bytes
+
+    def batch(self, steps: Sequence[Step], place: int, most: int = MOST_OPERATIONS) -> list[Step]:
+        """Return the next steps from a place on that go together: one at least."""
+        size = steps[place].operation.most_bytes
+        end = place + 1
+        last = min(place + most, len(steps))
+        while end < last:
+            size += steps[end].operation.most_bytes
+            if size > self.bytes:
+                break
+            end += 1
+        return list(steps[place:end])
+
+
+def _size(steps: Iterable[Step]) -> int:
+    return sum(step.operation.most_bytes for step in steps)
+
+
+class Replacement:
+    """How a full set gets to the place of everything, step by step.
+
+    Items come in their order of writing, then what is not in the set goes, then the marker comes.
+    The record, if there is one, says from the first step to the last that this is going on.
+
+    Args:
+        names: of the environment's keys.
+        changes: the set.
+        stored: by kind, the keys that are there.
+        old_record: the text of the record that is there; None if there is none.
+        record: who writes; None: nobody says so.
+        now: seconds since the epoch.
+    """
+
+    __slots__ = ("_changes", "_marker", "_names", "_now", "_old", "_previous", "_record", "_steps")
+
+    def __init__(
+        self,
+        names: Names,
+        changes: ChangeSet,
+        stored: Mapping[Kind, Iterable[str]],
+        *,
+        old_record: bytes | None,
+        record: WriterRecord | None,
+        now: float,
+    ) -> None:
+        self._names = names
+        self._changes = changes
+        self._old = old_record
+        self._previous = WriterRecord.decode(old_record)
+        self._record = record
+        self._now = now
+        trees, put = names.trees, names.put
+        steps = [
+            Step(put(trees[ref.kind] + ref.key, item.data), ref)
+            for ref, item in write_order(changes)
+        ]
+        for kind in (Kind.FLAG, Kind.SEGMENT):
+            wanted, start = changes.of(kind), len(trees[kind])
+            steps += [Step(names.delete(key)) for key in stored[kind] if key[start:] not in wanted]
+        self._steps = steps
+        self._marker = Step(names.put(names.marker, b""))
+
+    def at_once(self) -> list[Step]:
+        """Return all of it, for one transaction."""
+        return [*self._steps, *self.last({})]
+
+    def first(self) -> list[Step]:
+        """Return all of it but what comes last."""
+        if self._record is None:
+            return [*self._forgotten(), *self._steps]
+        begun = self._record
+        if self._previous is not None:
+            begun = msgspec.structs.replace(
+                self._record,
+                replaces=self._previous.replaces,
+                last_full_write=self._previous.last_full_write,
+                last_change=self._previous.last_change,
+                counts=self._previous.counts,
+                digest=self._previous.digest,
+            )
+        return [self._signed(msgspec.structs.replace(begun, replacing=True)), *self._steps]
+
+    def last(self, kept: Mapping[ItemRef, bytes | None]) -> list[Step]:
+        """Return what comes last.
+
+        Args:
+            kept: items that could not be written, with what is still there in their places.
+        """
+        if self._record is None:
+            return [self._marker, *self._forgotten()]
+        tally = Tally.of_set(without(self._changes, kept) if kept else self._changes)
+        for ref, text in kept.items():
+            item = item_from_row(ref.kind, ref.key, None, text)
+            if isinstance(item, SerializedItem):
+                tally.add(ref, item)
+        return [
+            self._marker,
+            self._signed(self._record.after_replace(self._previous, tally, self._now)),
+        ]
+
+    def _forgotten(self) -> list[Step]:
+        return [] if self._old is None else [Step(self._names.delete(self._names.record))]
+
+    def _signed(self, record: WriterRecord) -> Step:
+        return Step(self._names.put(self._names.record, record.encode()))

@@ -1,0 +1,165 @@
+"""How an environment lies in Consul (stores spec, sections 5 and 17): keys, and operations on them.
+
+One key per item below `{prefix}/features/` and `{prefix}/segments/`, its value the text; a marker
+that says by being there that a full set was written. Versions are in the texts only. What we keep
+for ourselves is below `flagkeep/`, since other SDKs delete everything below the prefix.
+
+Nothing here ever names a key outside of these: another environment may lie below the same prefix.
+"""
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from flagkeep.model.item import ItemRef, Kind
+
+DEFAULT_PREFIX: Final = "launchdarkly"
+
+_TREES: Final = {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
+_RESERVED: Final = re.compile(rb"[^A-Za-z0-9._~/-]")
+# What every server takes in a path: some refuse control characters, others tidy up `//` and `..`.
+_PLAIN: Final = re.compile(r"[ -.0-~]+(?:/[ -.0-~]+)*")
+_DOTS: Final = re.compile(r"(?:^|/)\.\.?(?:/|$)")
+_LONGEST_PATH: Final = 4096
+
+
+def in_path(key: str) -> str | None:
+    """Return a key as it stands in a URL; None if a URL does not carry it unharmed."""
+    if len(key) > _LONGEST_PATH or not _PLAIN.fullmatch(key) or _DOTS.search(key):
+        return None
+    return escaped(key)
+
+
+def escaped(text: str) -> str:
+    """Return a text for a URL: what is not a letter, digit, `.`, `_`, `~`, `-` or `/` as `%XX`."""
+    return _RESERVED.sub(lambda found: b"%%%02X" % ord(found.group()), text.encode()).decode()
+
+
+def prefix_problem(prefix: str) -> str | None:
+    """Return why keys below a prefix could not be shared with other SDKs; None if they can.
+
+    The other SDKs name keys in URLs only.
+    """
+    if any(part in {"", ".", ".."} for part in prefix.split("/")):
+        return "its parts between slashes must not be empty, '.' or '..'"
+    if not prefix.isprintable():
+        return "Consul refuses characters that cannot be printed"
+    return None
+
+
+# --- operations -----------------------------------------------------------------------------------
+
+
+class _Write(msgspec.Struct, rename="pascal", omit_defaults=True, gc=False):
+    verb: str
+    key: str
+    value: bytes | None = None
+    index: int | None = None
+    namespace: str = ""
+    partition: str = ""
+
+
+class Operation(msgspec.Struct, rename={"kv": "KV"}, gc=False):
+    """One step of a transaction."""
+
+    kv: _Write
+
+    @property
+    def key(self) -> str:
+        """What it is about."""
+        return self.kv.key
+
+    @property
+    def value(self) -> bytes | None:
+        """What it writes; None if it does not."""
+        return self.kv.value
+
+    @property
+    def index(self) -> int | None:
+        """What the key's ModifyIndex must be, 0 for a key that is not there."""
+        return self.kv.index
+
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes it has in a transaction, at most."""
+        kv = self.kv
+        # Six bytes are the longest that JSON makes of a character.
+        names = 6 * (len(kv.key) + len(kv.namespace) + len(kv.partition))
+        return names + (len(kv.value or b"") + 2) // 3 * 4 + _FRAME
+
+
+_FRAME: Final = len(
+    b'{"KV":{"Verb":"get-or-empty","Key":"","Value":"","Index":18446744073709551615'
+    b',"Namespace":"","Partition":""}},'
+)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def transaction(operations: Sequence[Operation]) -> bytes:
+    """Return what is sent to run these as a whole."""
+    return _ENCODER.encode(operations)
+
+
+class Names:
+    """What the keys of one environment are called.
+
+    Attributes:
+        prefix: of the environment.
+        trees: by kind, what the keys of items begin with.
+        marker: the key that says that a full set was written.
+        record: the key of the writer's record.
+        own: what all keys that are ours alone begin with.
+    """
+
+    __slots__ = ("_namespace", "_partition", "marker", "own", "prefix", "record", "trees")
+
+    def __init__(self, prefix: str, *, namespace: str = "", partition: str = "") -> None:
+        self.prefix = prefix or DEFAULT_PREFIX
+        self.trees = {kind: f"{self.prefix}/{name}/" for kind, name in _TREES.items()}
+        self.marker = f"{self.prefix}/$inited"
+        self.own = f"flagkeep/{base64.b32encode(self.prefix.encode()).decode()}/"
+        self.record = f"{self.own}record"
+        self._namespace = namespace
+        self._partition = partition
+
+    def key(self, ref: ItemRef) -> str:
+        """Return where an item lies."""
+        return self.trees[ref.kind] + ref.key
+
+    def get(self, key: str) -> Operation:
+        """Read a key, be it there or not."""
+        return self._operation("get-or-empty", key)
+
+    def get_present(self, key: str) -> Operation:
+        """Read a key; without it the transaction fails. For servers before 1.14."""
+        return self._operation("get", key)
+
+    def get_everything(self) -> list[Operation]:
+        """Read all there is, as of one moment."""
+        starts = [self.marker, *self.trees.values()]
+        return [self._operation("get-tree", start) for start in starts]
+
+    def put(self, key: str, value: bytes) -> Operation:
+        """Write a key, whatever is there."""
+        return self._operation("set", key, value)
+
+    def put_over(self, key: str, value: bytes, index: int) -> Operation:
+        """Write a key if its ModifyIndex is this, 0 for a key that is not there."""
+        return self._operation("cas", key, value, index)
+
+    def delete(self, key: str) -> Operation:
+        """Remove a key, be it there or not."""
+        return self._operation("delete", key)
+
+    def delete_everything(self) -> list[Operation]:
+        """Remove all there is, but our own."""
+        trees = [self._operation("delete-tree", start) for start in self.trees.values()]
+        return [*trees, self.delete(self.marker)]
+
+    def _operation(
+        self, verb: str, key: str, value: bytes | None = None, index: int | None = None
+    ) -> Operation:
+        return Operation(_Write(verb, key, value, index, self._namespace, self._partition))
