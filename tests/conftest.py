@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,11 +23,23 @@ settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 outward.close()
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fetch and build what the tests need before the first one runs: a test has a time limit."""
-    if not session.config.option.collectonly:
-        asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-        prepare.prepare(prepare.needed_by(asked))
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what needs a server that is yet to be built for the end: it may be built meanwhile."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # workers must agree on the order
+        missing = prepare.missing()
+        items.sort(key=lambda item: bool(prepare.needed_by(_fixtures(item)) & missing))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Fetch and build what a test needs before its time limit begins."""
+    prepare.prepare(prepare.needed_by(_fixtures(item)))
+    return (yield)
+
+
+def _fixtures(item: pytest.Item) -> Collection[str]:
+    return getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
@@ -119,9 +131,9 @@ def consul_cluster() -> Iterator[consul.ConsulCluster]:
 
 @pytest.fixture(scope="session")
 def dynamodb_here() -> None:
-    """Ask for this to start a `DynamoDBServer` of your own: it is fetched before the first test."""
+    """Ask for this to start a `DynamoDBServer` of your own: it is fetched beforehand."""
 
 
 @pytest.fixture(scope="session")
 def consul_here() -> None:
-    """Ask for this to start a `ConsulServer` of your own: it is built before the first test."""
+    """Ask for this to start a `ConsulServer` of your own: it is built beforehand."""

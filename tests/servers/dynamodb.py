@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from tests.servers.kept import ROOT, NotMade, kept, once, run
+from tests.servers.kept import ROOT, NotMade, kept, once, place_of, run
 from tests.servers.server import LOOPBACK, Server, not_here
 
 POM: Final = ROOT / "tools/servers/dynamodb/pom.xml"
@@ -93,7 +93,12 @@ class DynamoDBError(Exception):
 @once
 def jars() -> Path:
     """Return the folder with DynamoDB Local's jars and libraries, fetched at the first call."""
-    return kept("dynamodb-local", [POM], _copy_jars)
+    return kept(place(), _copy_jars)
+
+
+def place() -> Path:
+    """Return where the jars are kept, or will be."""
+    return place_of("dynamodb-local", [POM])
 
 
 def given_url() -> str | None:
@@ -103,8 +108,8 @@ def given_url() -> str | None:
 
 def call(url: str, operation: str, *, timeout: float = 30, **arguments: Any) -> Any:
     """Run one operation of the API, with its arguments as they travel."""
-    place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=timeout)
+    at = urlsplit(url)
+    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=timeout)
     try:
         headers = {
             "Content-Type": "application/x-amz-json-1.0",

@@ -33,15 +33,26 @@ def folder() -> Path:
     return (Path(given) if given else Path.home() / ".cache") / "flagkeep-tests"
 
 
-def kept(name: str, made_from: Sequence[Path], make: Callable[[Path], None]) -> Path:
-    """Return a folder with what `make` puts into it.
+def place_of(name: str, made_from: Sequence[Path]) -> Path:
+    """Return the folder where something is kept, or will be.
 
     Args:
         name: what the folder's name begins with.
         made_from: files of ours that say what is to be in it.
+    """
+    content = [file.read_bytes() for file in made_from]
+    content.append(f"{sys.platform} {platform.machine()}".encode())
+    digest = hashlib.sha256(b"\0".join(content)).hexdigest()[:DIGITS]
+    return folder() / f"{name}-{digest}"
+
+
+def kept(place: Path, make: Callable[[Path], None]) -> Path:
+    """Return a place with what `make` puts into it.
+
+    Args:
+        place: of `place_of`.
         make: fills an empty folder, or raises `NotMade`.
     """
-    place = folder() / f"{name}-{_digest(made_from)}"
     if place.exists():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -95,9 +106,3 @@ def run(command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None
     if done.returncode:
         last_words = " | ".join(done.stdout.strip().splitlines()[-4:])[-1000:]
         raise NotMade(f"{Path(command[0]).name} failed; is there a network? It said: {last_words}")
-
-
-def _digest(made_from: Sequence[Path]) -> str:
-    content = [file.read_bytes() for file in made_from]
-    content.append(f"{sys.platform} {platform.machine()}".encode())
-    return hashlib.sha256(b"\0".join(content)).hexdigest()[:DIGITS]

@@ -17,6 +17,10 @@ MADE_BY: Final[Mapping[str, Callable[[], Path]]] = {
     "dynamodb": dynamodb.jars,
     "consul": consul.program,
 }
+PLACES: Final[Mapping[str, Callable[[], Path]]] = {
+    "dynamodb": dynamodb.place,
+    "consul": consul.place,
+}
 # The fixtures that need them; of some, only where no address is given.
 NEEDED_BY: Final[Mapping[str, str]] = {
     "dynamodb_here": "dynamodb",
@@ -40,6 +44,11 @@ def needed_by(fixtures: Collection[str]) -> set[str]:
     wanted = {NEEDED_BY[one] for one in fixtures if one in NEEDED_BY}
     shared = {SHARED[one] for one in fixtures if one in SHARED}
     return wanted | {name for name in shared if GIVEN[name]() is None}
+
+
+def missing() -> set[str]:
+    """Return the names of the servers that are yet to be fetched or built."""
+    return {name for name, place in PLACES.items() if not place().exists()}
 
 
 def prepare(names: Collection[str]) -> dict[str, str]:
