@@ -43,6 +43,7 @@ class DynamoDBServer(Server):
 
     programs: ClassVar[Sequence[str]] = ("java",)
     install: ClassVar[str] = "a JDK, 17 or later: apt-get install default-jdk-headless"
+    start_within: ClassVar[float] = 60.0
 
     def __init__(self, *, on_disk: bool = False) -> None:
         super().__init__()
