@@ -33,9 +33,17 @@ class AsyncBlocking:
         Raises:
             StoreClosed: `aclose` was called.
         """
+        self.check_open(operation)
+        return await self._worker.run(fn, *args, **kwargs)
+
+    def check_open(self, operation: str) -> None:
+        """Fail if it was closed.
+
+        Raises:
+            StoreClosed: it was.
+        """
         if self._is_closed:
             raise StoreClosed(self._label, operation)
-        return await self._worker.run(fn, *args, **kwargs)
 
     async def aclose(self) -> None:
         """Do the last thing; a second call does nothing."""

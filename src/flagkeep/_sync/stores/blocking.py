@@ -33,9 +33,17 @@ class Blocking:
         Raises:
             StoreClosed: `close` was called.
         """
+        self.check_open(operation)
+        return self._worker.run(fn, *args, **kwargs)
+
+    def check_open(self, operation: str) -> None:
+        """Fail if it was closed.
+
+        Raises:
+            StoreClosed: it was.
+        """
         if self._is_closed:
             raise StoreClosed(self._label, operation)
-        return self._worker.run(fn, *args, **kwargs)
 
     def close(self) -> None:
         """Do the last thing; a second call does nothing."""
