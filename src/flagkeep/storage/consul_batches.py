@@ -5,7 +5,7 @@ server may be set to take less, which only its refusal tells.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -21,18 +21,6 @@ MOST_OPERATIONS: Final = 64
 MOST_BYTES: Final = 512 * 1024 - 8192  # room for the record
 
 
-class Step(NamedTuple):
-    """A write that is part of a larger one.
-
-    Attributes:
-        operation: it.
-        ref: the item that it writes or removes; None if it is another key.
-    """
-
-    operation: Operation
-    ref: ItemRef | None = None
-
-
 class Limit:
     """How large a transaction may be, as far as is known.
 
@@ -45,29 +33,31 @@ class Limit:
     def __init__(self) -> None:
         self.bytes = MOST_BYTES
 
-    def lower_below(self, steps: Iterable[Step]) -> None:
+    def lower_below(self, steps: Iterable[Operation]) -> None:
         """Take note that a transaction of these was too large."""
         self.bytes = min(self.bytes, _size(steps) // 2)
 
-    def allows(self, steps: Sequence[Step]) -> bool:
+    def allows(self, steps: Sequence[Operation]) -> bool:
         """Whether all these may be one transaction."""
         return len(steps) <= MOST_OPERATIONS and _size(steps) <= self.bytes
 
-    def batch(self, steps: Sequence[Step], place: int, most: int = MOST_OPERATIONS) -> list[Step]:
+    def batch(
+        self, steps: Sequence[Operation], place: int, most: int = MOST_OPERATIONS
+    ) -> list[Operation]:
         """Return the next steps from a place on that go together: one at least."""
-        size = steps[place].operation.most_bytes
+        size = steps[place].most_bytes
         end = place + 1
         last = min(place + most, len(steps))
         while end < last:
-            size += steps[end].operation.most_bytes
+            size += steps[end].most_bytes
             if size > self.bytes:
                 break
             end += 1
         return list(steps[place:end])
 
 
-def _size(steps: Iterable[Step]) -> int:
-    return sum(step.operation.most_bytes for step in steps)
+def _size(steps: Iterable[Operation]) -> int:
+    return sum(step.most_bytes for step in steps)
 
 
 class Replacement:
@@ -104,21 +94,21 @@ class Replacement:
         self._record = record
         self._now = now
         trees, put = names.trees, names.put
-        steps = [
-            Step(put(trees[ref.kind] + ref.key, item.data), ref)
-            for ref, item in write_order(changes)
-        ]
+        steps = [put(trees[kind] + key, item.data) for (kind, key), item in write_order(changes)]
         for kind in (Kind.FLAG, Kind.SEGMENT):
             wanted, start = changes.of(kind), len(trees[kind])
-            steps += [Step(names.delete(key)) for key in stored[kind] if key[start:] not in wanted]
+            steps += [names.delete(key) for key in stored[kind] if key[start:] not in wanted]
         self._steps = steps
-        self._marker = Step(names.put(names.marker, b""))
+        self._marker = names.put(names.marker, b"")
 
-    def at_once(self) -> list[Step]:
-        """Return all of it, for one transaction."""
-        return [*self._steps, *self.last({})]
+    def at_once(self, limit: Limit) -> list[Operation] | None:
+        """Return all of it, if one transaction can do it."""
+        if len(self._steps) > MOST_OPERATIONS:
+            return None
+        steps = [*self._steps, *self.last({})]
+        return steps if limit.allows(steps) else None
 
-    def first(self) -> list[Step]:
+    def first(self) -> list[Operation]:
         """Return all of it but what comes last."""
         if self._record is None:
             return [*self._forgotten(), *self._steps]
@@ -134,7 +124,7 @@ class Replacement:
             )
         return [self._signed(msgspec.structs.replace(begun, replacing=True)), *self._steps]
 
-    def last(self, kept: Mapping[ItemRef, bytes | None]) -> list[Step]:
+    def last(self, kept: Mapping[ItemRef, bytes | None]) -> list[Operation]:
         """Return what comes last.
 
         Args:
@@ -152,8 +142,8 @@ class Replacement:
             self._signed(self._record.after_replace(self._previous, tally, self._now)),
         ]
 
-    def _forgotten(self) -> list[Step]:
-        return [] if self._old is None else [Step(self._names.delete(self._names.record))]
+    def _forgotten(self) -> list[Operation]:
+        return [] if self._old is None else [self._names.delete(self._names.record)]
 
-    def _signed(self, record: WriterRecord) -> Step:
-        return Step(self._names.put(self._names.record, record.encode()))
+    def _signed(self, record: WriterRecord) -> Operation:
+        return self._names.put(self._names.record, record.encode())

@@ -9,7 +9,7 @@ Nothing here ever names a key outside of these: another environment may lie belo
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -53,7 +53,17 @@ def prefix_problem(prefix: str) -> str | None:
 # --- operations -----------------------------------------------------------------------------------
 
 
-class _Write(msgspec.Struct, rename="pascal", omit_defaults=True, gc=False):
+class Operation(msgspec.Struct, rename="pascal", omit_defaults=True, gc=False):
+    """One step of a transaction.
+
+    Attributes:
+        verb: what to do.
+        key: what it is about.
+        value: what it writes; None if it does not.
+        index: what the key's ModifyIndex must be, 0 for a key that is not there.
+        namespace: of Consul Enterprise, and so the next.
+    """
+
     verb: str
     key: str
     value: bytes | None = None
@@ -61,34 +71,12 @@ class _Write(msgspec.Struct, rename="pascal", omit_defaults=True, gc=False):
     namespace: str = ""
     partition: str = ""
 
-
-class Operation(msgspec.Struct, rename={"kv": "KV"}, gc=False):
-    """One step of a transaction."""
-
-    kv: _Write
-
-    @property
-    def key(self) -> str:
-        """What it is about."""
-        return self.kv.key
-
-    @property
-    def value(self) -> bytes | None:
-        """What it writes; None if it does not."""
-        return self.kv.value
-
-    @property
-    def index(self) -> int | None:
-        """What the key's ModifyIndex must be, 0 for a key that is not there."""
-        return self.kv.index
-
     @property
     def most_bytes(self) -> int:
         """How many bytes it has in a transaction, at most."""
-        kv = self.kv
         # Six bytes are the longest that JSON makes of a character.
-        names = 6 * (len(kv.key) + len(kv.namespace) + len(kv.partition))
-        return names + (len(kv.value or b"") + 2) // 3 * 4 + _FRAME
+        names = 6 * (len(self.key) + len(self.namespace) + len(self.partition))
+        return _FRAME + names + (len(self.value or b"") + 2) // 3 * 4
 
 
 _FRAME: Final = len(
@@ -98,9 +86,9 @@ _FRAME: Final = len(
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-def transaction(operations: Sequence[Operation]) -> bytes:
+def transaction(operations: Iterable[Operation]) -> bytes:
     """Return what is sent to run these as a whole."""
-    return _ENCODER.encode(operations)
+    return _ENCODER.encode([{"KV": one} for one in operations])
 
 
 class Names:
@@ -129,6 +117,13 @@ class Names:
         """Return where an item lies."""
         return self.trees[ref.kind] + ref.key
 
+    def ref(self, key: str) -> ItemRef | None:
+        """Return the item that lies there; None if it is another key."""
+        for kind, start in self.trees.items():
+            if key.startswith(start):
+                return ItemRef(kind, key[len(start) :])
+        return None
+
     def get(self, key: str) -> Operation:
         """Read a key, be it there or not."""
         return self._operation("get-or-empty", key)
@@ -144,7 +139,7 @@ class Names:
 
     def put(self, key: str, value: bytes) -> Operation:
         """Write a key, whatever is there."""
-        return self._operation("set", key, value)
+        return Operation("set", key, value, None, self._namespace, self._partition)
 
     def put_over(self, key: str, value: bytes, index: int) -> Operation:
         """Write a key if its ModifyIndex is this, 0 for a key that is not there."""
@@ -155,11 +150,11 @@ class Names:
         return self._operation("delete", key)
 
     def delete_everything(self) -> list[Operation]:
-        """Remove all there is, but our own."""
+        """Remove all there is; not what else lies below the prefix."""
         trees = [self._operation("delete-tree", start) for start in self.trees.values()]
-        return [*trees, self.delete(self.marker)]
+        return [*trees, self.delete(self.marker), self.delete(self.record)]
 
     def _operation(
         self, verb: str, key: str, value: bytes | None = None, index: int | None = None
     ) -> Operation:
-        return Operation(_Write(verb, key, value, index, self._namespace, self._partition))
+        return Operation(verb, key, value, index, self._namespace, self._partition)

@@ -14,8 +14,8 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage.consul_answers import Failure, Pair
-from flagkeep.storage.consul_batches import MOST_BYTES, MOST_OPERATIONS, Limit, Replacement, Step
-from flagkeep.storage.consul_layout import escaped, in_path
+from flagkeep.storage.consul_batches import MOST_BYTES, MOST_OPERATIONS, Limit, Replacement
+from flagkeep.storage.consul_layout import Operation, escaped, in_path
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.storage.items import without_unstorable
 from flagkeep.storage.ordering import write_order
@@ -39,6 +39,7 @@ class AsyncConsulWrites:
         self._settings = requests.settings
         self._names = requests.settings.names
         self._may_sign = True
+        self._has_complained = False
 
     async def replace(self, changes: ChangeSet, record: WriterRecord | None) -> None:
         """Put a full set in the place of everything.
@@ -47,6 +48,7 @@ class AsyncConsulWrites:
         the server does not take stay as they are.
         """
         operation = "replace"
+        self._may_sign = True  # the token may have got the right meanwhile
         changes = self._storable(changes)
         stored = {kind: await self._stored(operation, kind) for kind in Kind}
         found = await self._fresh(operation, ())
@@ -59,7 +61,7 @@ class AsyncConsulWrites:
             now=runtime.wall_time(),
         )
         limit = Limit()
-        if not await self._is_done_at_once(operation, plan.at_once(), limit):
+        if not await self._is_done_at_once(operation, plan.at_once(limit), limit):
             refused = await self._send(operation, plan.first(), limit)
             kept = {ref: await self._text(operation, ref) for ref in refused}
             await self._send(operation, plan.last(kept), limit)
@@ -70,15 +72,14 @@ class AsyncConsulWrites:
         What fits into one transaction is written at once. Nothing of that is written unless all of
         it still is what the decision was made on.
         """
-        items = dict(write_order(self._storable(changes)))
-        steps = [Step(self._names.put(self._names.key(ref), items[ref].data), ref) for ref in items]
+        items = write_order(self._storable(changes))
+        steps = [self._names.put(self._names.key(ref), item.data) for ref, item in items]
         refused: dict[ItemRef, SerializedItem] = {}
         limit, place = Limit(), 0
         while place < len(steps):
             batch = limit.batch(steps, place, MOST_OPERATIONS - 1)  # and the record
-            part = {step.ref: items[step.ref] for step in batch if step.ref is not None}
             try:
-                refused |= await self._upsert(part, limit)
+                refused |= await self._upsert(dict(items[place : place + len(batch)]), limit)
             except TooLarge:
                 limit.lower_below(batch)
             else:
@@ -87,8 +88,7 @@ class AsyncConsulWrites:
 
     async def clear(self) -> None:
         """Remove everything, at once."""
-        steps = [Step(one) for one in self._names.delete_everything()]
-        await self._run("clear", [*steps, Step(self._names.delete(self._names.record))])
+        await self._run("clear", self._names.delete_everything())
 
     # --- reading what is to be written over ---------------------------------------------------
 
@@ -121,8 +121,10 @@ class AsyncConsulWrites:
 
     # --- a full set ---------------------------------------------------------------------------
 
-    async def _is_done_at_once(self, operation: str, steps: Sequence[Step], limit: Limit) -> bool:
-        if not limit.allows(steps):
+    async def _is_done_at_once(
+        self, operation: str, steps: Sequence[Operation] | None, limit: Limit
+    ) -> bool:
+        if steps is None:
             return False
         try:
             await self._run(operation, steps)
@@ -131,44 +133,46 @@ class AsyncConsulWrites:
             return False
         return True
 
-    async def _send(self, operation: str, steps: Sequence[Step], limit: Limit) -> list[ItemRef]:
+    async def _send(
+        self, operation: str, steps: Sequence[Operation], limit: Limit
+    ) -> list[ItemRef]:
         """Write one batch after the other; return the items that are too large."""
         place = 0
         refused = []
         while place < len(steps):
             batch = limit.batch(steps, place)
             try:
-                if limit.allows(batch):
+                if len(batch) > 1 or limit.allows(batch):
                     await self._run(operation, batch)
-                elif not await self._is_taken_alone(operation, batch[0]):
-                    refused += [step.ref for step in batch if step.ref is not None]
+                else:
+                    refused += await self._refused_alone(operation, batch[0])
             except TooLarge:
                 limit.lower_below(batch)
             else:
                 place += len(batch)
         return refused
 
-    async def _run(self, operation: str, steps: Sequence[Step]) -> None:
+    async def _run(self, operation: str, steps: Sequence[Operation]) -> None:
         """Run a transaction, without the record where the token has no right to it."""
         while steps:
-            operations = [step.operation for step in steps]
-            reply = await self._requests.transact(operation, operations, self._ends())
+            reply = await self._requests.transact(operation, steps, self._ends())
             if not reply.failures:
                 return
             if not self._is_unsigned_by(reply.failures, steps):
                 raise self._requests.failed(operation, reply)
-            steps = [step for step in steps if step.operation.key != self._names.record]
+            steps = [step for step in steps if step.key != self._names.record]
 
-    async def _is_taken_alone(self, operation: str, step: Step) -> bool:
-        """Write one item that no transaction can; return False if the server does not take it."""
-        if step.ref is None:
+    async def _refused_alone(self, operation: str, step: Operation) -> list[ItemRef]:
+        """Write one item that no transaction can; return it if the server does not take it."""
+        ref = self._names.ref(step.key)
+        if ref is None:
             reason = "it does not even take a transaction of one short key: see txn_max_req_len"
             raise StoreUnavailable(self._settings.label, operation, reason)
-        path, data = in_path(step.operation.key), step.operation.value or b""
-        is_taken = path is not None and await self._put(operation, path, data) is not None
-        if not is_taken:
-            self._complain(step.ref, data)
-        return is_taken
+        path, data = in_path(step.key), step.value or b""
+        if path is not None and await self._put(operation, path, data) is not None:
+            return []
+        self._complain(ref, data)
+        return [ref]
 
     async def _put(self, operation: str, path: str, data: bytes, *cas: str) -> bool | None:
         """Write one key; return whether it was as `cas` demands, None if the text is too large."""
@@ -208,15 +212,14 @@ class AsyncConsulWrites:
     ) -> bool:
         """Write an update; return False if it has to be made again."""
         steps = [
-            self._step_over(found, self._names.key(ref), item.data, ref)
+            self._put_over(found, self._names.key(ref), item.data)
             for ref, (_, item) in update.items.items()
         ]
-        if not limit.allows(steps) and len(steps) == 1:
+        if len(steps) == 1 and not limit.allows(steps):
             return await self._is_written_alone(operation, steps[0], update)
         if update.record is not None:
-            steps.append(self._step_over(found, self._names.record, update.record))
-        operations = [step.operation for step in steps]
-        reply = await self._requests.transact(operation, operations, self._ends())
+            steps.append(self._put_over(found, self._names.record, update.record))
+        reply = await self._requests.transact(operation, steps, self._ends())
         if not reply.failures:
             return True
         is_stale = all(one.is_stale for one in reply.failures)
@@ -224,14 +227,14 @@ class AsyncConsulWrites:
             raise self._requests.failed(operation, reply)
         return False
 
-    async def _is_written_alone(self, operation: str, step: Step, update: Update) -> bool:
+    async def _is_written_alone(self, operation: str, step: Operation, update: Update) -> bool:
         """Write an item that no transaction can, and then the record."""
-        path, data = in_path(step.operation.key), step.operation.value or b""
+        path, data = in_path(step.key), step.value or b""
         is_as_read = None
         if path is not None:
-            is_as_read = await self._put(operation, path, data, f"cas={step.operation.index}")
-        if is_as_read is None and step.ref is not None:
-            self._complain(step.ref, data)
+            is_as_read = await self._put(operation, path, data, f"cas={step.index}")
+        if is_as_read is None:
+            self._complain(next(iter(update.items)), data)
         elif is_as_read:
             await self._sign_after(operation, update)
         return is_as_read is not False
@@ -247,32 +250,29 @@ class AsyncConsulWrites:
             record = Update(ChangeSet.partial(items), texts, old, runtime.wall_time()).record
             if record is None:
                 return
-            step = self._step_over(found, self._names.record, record)
-            reply = await self._requests.transact(operation, [step.operation], self._ends())
-            if not reply.failures or self._is_unsigned_by(reply.failures, [step]):
+            steps = [self._put_over(found, self._names.record, record)]
+            reply = await self._requests.transact(operation, steps, self._ends())
+            if not reply.failures or self._is_unsigned_by(reply.failures, steps):
                 return
         log.info("%s: the record does not count the last change", self._settings.label)
 
-    def _step_over(
-        self, found: Mapping[str, Pair], key: str, data: bytes, ref: ItemRef | None = None
-    ) -> Step:
-        return Step(self._names.put_over(key, data, found[key].modify_index), ref)
+    def _put_over(self, found: Mapping[str, Pair], key: str, data: bytes) -> Operation:
+        return self._names.put_over(key, data, found[key].modify_index)
 
     # --- what cannot be stored ----------------------------------------------------------------
 
-    def _is_unsigned_by(self, failures: Sequence[Failure], steps: Sequence[Step]) -> bool:
+    def _is_unsigned_by(self, failures: Sequence[Failure], steps: Sequence[Operation]) -> bool:
         """Whether it failed only because the token may not write the record: then none is."""
         record = self._names.record
-        if any(
-            not one.is_denied or steps[one.op_index].operation.key != record for one in failures
-        ):
+        if any(not one.is_denied or steps[one.op_index].key != record for one in failures):
             return False
         self._sign_no_more()
         return True
 
     def _sign_no_more(self) -> None:
-        if self._may_sign:
-            self._may_sign = False
+        self._may_sign = False
+        if not self._has_complained:
+            self._has_complained = True
             log.warning(
                 "%s: the token may not write %s, so nobody can see who wrote and when; %s",
                 self._settings.label,

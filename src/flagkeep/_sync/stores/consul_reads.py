@@ -8,7 +8,7 @@ from flagkeep._sync.stores.consul_requests import ConsulRequests
 from flagkeep._runtime.consul_errors import AccessDenied, TokenUnknown, WritesRefused, rules
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage.consul_answers import Pair
-from flagkeep.storage.consul_batches import Limit, Step
+from flagkeep.storage.consul_batches import Limit
 from flagkeep.storage.consul_layout import escaped, in_path
 
 log: Final = logging.getLogger("flagkeep.stores.consul")
@@ -80,12 +80,12 @@ class ConsulReads:
         self, operation: str, keys: Sequence[str], ends: float
     ) -> dict[str, Pair]:
         url = self._settings.read_url("txn")
-        steps = [Step(self._names.get(key)) for key in keys]
+        steps = [self._names.get(key) for key in keys]
         found: dict[str, Pair] = {}
         limit = Limit()
         place = 0
         while place < len(steps):
-            batch = [step.operation.key for step in limit.batch(steps, place)]
+            batch = [step.key for step in limit.batch(steps, place)]
             found |= self._requests.pairs(operation, batch, ends, url)
             place += len(batch)
         if len(found) < len(set(keys)):
