@@ -1,0 +1,231 @@
+"""How a store in DynamoDB writes: row by row, as there is no way to write everything at once.
+
+A change is written only if what is there is older; a full set goes over whatever versions there
+are. From before its first row until after its last, the record says that it is not whole.
+"""
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from flagkeep._async.stores.dynamodb_large import AsyncDynamoDBLargeItems
+from flagkeep._async.stores.dynamodb_reads import AsyncDynamoDBReads, Seen
+from flagkeep._async.stores.dynamodb_records import AsyncSigning, Written, sign_changes
+from flagkeep._async.stores.dynamodb_table import ATTEMPTS, AsyncDynamoDBTable
+from flagkeep._runtime.dynamodb_errors import ConditionFailed
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.item import BadItem, ItemRef, SerializedItem
+from flagkeep.storage.contents import Tally, WriterRecord
+from flagkeep.storage.dynamodb_layout import (
+    Names,
+    Place,
+    Row,
+    item_of,
+    known_of,
+    overtaken_by,
+    row_of,
+)
+from flagkeep.storage.dynamodb_parts import number_said_by
+from flagkeep.storage.dynamodb_plan import Existing, Replacement, Sorted, deletions
+from flagkeep.storage.items import is_newer
+from flagkeep.storage.ordering import write_order
+
+log: Final = logging.getLogger("flagkeep.stores.dynamodb")
+
+
+class AsyncDynamoDBWrites:
+    """What changes the rows of one environment. Any number of calls may run at a time.
+
+    Args:
+        table: where it is.
+        reads: of the same environment.
+        names: of its rows.
+    """
+
+    def __init__(self, table: AsyncDynamoDBTable, reads: AsyncDynamoDBReads, names: Names) -> None:
+        self._table = table
+        self._reads = reads
+        self._names = names
+        self._large = AsyncDynamoDBLargeItems(table, reads, names)
+        # What this object knows to be tombstones in the table; None: it has not looked.
+        self._tombstones: set[ItemRef] | None = None
+
+    # --- a full set ---------------------------------------------------------------------------
+
+    async def replace(self, changes: ChangeSet, record: WriterRecord | None) -> None:
+        """Put a full set in the place of everything.
+
+        The rows of items that cannot be stored stay as they are.
+        """
+        operation = "replace"
+        table, names = self._table, self._names
+        wanted = await self._sorted(changes)
+        rows = await table.get_many(operation, (names.marker, names.record))
+        signing = AsyncSigning(table, names.record, record, rows.get(names.record))
+        existing = await self._existing(operation, wanted.changes)
+        plan = await table.work(partial(Replacement, names, wanted, existing))
+        self._tombstones = None
+        unwritten = [one.ref for one in wanted.bad]
+        is_marked = names.marker in rows
+        if plan.puts or plan.deletes or not is_marked:
+            await signing.begin(operation)
+            unwritten += await self._carry_out(operation, plan, existing)
+            if not is_marked:
+                await table.put(operation, names.marker.as_key())
+        if record is None:
+            await signing.forget(operation)
+        else:
+            await signing.end(operation, await self._tally(operation, wanted.changes, unwritten))
+        self._tombstones = {ref for ref, item in wanted.changes.items() if item.deleted}
+
+    async def _existing(self, operation: str, changes: ChangeSet) -> Existing:
+        """Look at what is there, without reading the texts."""
+        table, names = self._table, self._names
+        known, odd = table.requests.query_known, table.requests.query_odd
+        existing = Existing(self._tombstones or ())
+        for kind, namespace in names.namespaces.items():
+            await table.pages(operation, known, namespace, partial(existing.take_rows, kind))
+        await table.pages(operation, known, names.own, existing.take_own)
+        if self._tombstones is None and existing.may_hold_any_of(changes):
+            for kind, namespace in names.namespaces.items():
+                await table.pages(operation, odd, namespace, partial(existing.take_odd, kind))
+        return existing
+
+    async def _carry_out(
+        self, operation: str, plan: Replacement, existing: Existing
+    ) -> list[ItemRef]:
+        """Write what is to be written; return what the table has refused."""
+        refused = []
+        for step in plan.steps():
+            if isinstance(step, list):
+                await self._table.write(operation, step)
+                continue
+            ref, item = step
+            if not await self._large.put(operation, ref, item, existing.parts.get(ref, ())):
+                refused.append(ref)
+        return refused
+
+    async def _tally(
+        self, operation: str, changes: ChangeSet, unwritten: Iterable[ItemRef]
+    ) -> Tally:
+        """Count what is in the table now."""
+        tally = await self._table.work(partial(Tally.of_set, changes))
+        refs = list(unwritten)
+        there = await self._reads.look(operation, refs)
+        for ref in refs:
+            meant = changes.of(ref.kind).get(ref.key)
+            if meant is not None:
+                tally.remove(ref, meant)
+            seen = there.get(ref)
+            if seen is not None and isinstance(seen.item, SerializedItem):
+                tally.add(ref, seen.item)
+        return tally
+
+    # --- single items -------------------------------------------------------------------------
+
+    async def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
+        """Write what is newer; return what is there instead of the rest."""
+        operation = "upsert"
+        wanted = await self._sorted(changes)
+        items = write_order(wanted.changes)
+        if not items:
+            return {}
+        firsts = self._names.first_parts(ref for ref, _ in items)
+        places = [self._names.record, *firsts.values()]
+        rows = await self._table.get_many(operation, places)
+        refused: dict[ItemRef, SerializedItem] = {}
+        written: list[Written] = []
+        for ref, item in items:
+            if ref in wanted.large:
+                seen, is_written = await self._large.upsert(operation, ref, item)
+            else:
+                first = rows.get(firsts[ref]) if ref in firsts else None
+                seen, is_written = await self._put(operation, ref, item, first)
+            if is_written:
+                written.append(Written(ref, seen.item, item))
+                self._note(ref, item)
+            elif isinstance(seen.item, SerializedItem):
+                refused[ref] = seen.item
+        if written:
+            record = self._names.record
+            await sign_changes(self._table, record, rows.get(record), written)
+        return refused
+
+    async def _put(
+        self, operation: str, ref: ItemRef, item: SerializedItem, first: Row | None
+    ) -> tuple[Seen, bool]:
+        """Put a row if what is there is older; return what was there, and whether it was put.
+
+        Args:
+            operation: of the store.
+            ref: of the item.
+            item: to write.
+            first: its first part, which may be left over.
+        """
+        row = row_of(self._names.item(ref), item)
+        requests = self._table.requests
+        seen = None if first is None else await self._look(operation, ref)
+        for attempt in range(ATTEMPTS):
+            if seen is None:
+                request = requests.put_if_newer(row)
+            elif isinstance(seen.item, SerializedItem) and not is_newer(seen.item, item):
+                return seen, False
+            else:
+                request = requests.put_over(row, seen.row)
+            try:
+                old = await self._table.put_if(operation, request)
+            except ConditionFailed as exc:
+                if attempt:
+                    await self._table.pause_after(operation, attempt)
+                seen = await self._look(operation, ref, exc.row)
+                continue
+            if seen is None:
+                seen = Seen(old, None if old is None else _outranking(ref, old))
+            left_over = max(seen.parts, *(number_said_by(row) for row in (old, first)))
+            await self._large.remove(operation, ref, item.version, range(left_over))
+            return seen, True
+        raise self._table.outpaced(operation)
+
+    async def _look(self, operation: str, ref: ItemRef, row: Row | None = None) -> Seen:
+        """Return what is there, which a row that is known may say already."""
+        if row is not None and known_of(row).parts is None:
+            return Seen(row, item_of(ref.kind, row))
+        return (await self._reads.look(operation, [ref])).get(ref, Seen(None, None))
+
+    def _note(self, ref: ItemRef, item: SerializedItem) -> None:
+        if self._tombstones is not None:
+            (self._tombstones.add if item.deleted else self._tombstones.discard)(ref)
+
+    # --- everything ---------------------------------------------------------------------------
+
+    async def clear(self) -> None:
+        """Remove everything."""
+        operation = "clear"
+        table, names = self._table, self._names
+        keys: dict[str, list[str]] = {}
+        for namespace in (*names.namespaces.values(), names.own):
+            take = partial(_take_keys, keys.setdefault(namespace, []))
+            await table.pages(operation, table.requests.query_known, namespace, take)
+        places = [Place(namespace, key) for namespace, found in keys.items() for key in found]
+        for batch in deletions([names.marker, *places]):
+            await table.write(operation, batch)
+        self._tombstones = None
+
+    async def _sorted(self, changes: ChangeSet) -> Sorted:
+        """Return a change set by what can be done with it, and complain of what cannot."""
+        wanted = await self._table.work(partial(Sorted, self._names, changes))
+        for complaint in wanted.bad:
+            log.warning("%s: not stored: %s", self._table.label, complaint)
+        return wanted
+
+
+def _take_keys(keys: list[str], page: Iterable[Row]) -> None:
+    keys.extend(row["key"]["S"] for row in page)
+
+
+def _outranking(ref: ItemRef, row: Row) -> SerializedItem | BadItem:
+    """Return what a row held, or of the parts that had overtaken it what counts of them."""
+    item = item_of(ref.kind, row)
+    overtaken = overtaken_by(row, item)
+    return item if overtaken is None else SerializedItem(overtaken[0], deleted=False, data=b"")

@@ -1,0 +1,106 @@
+"""How a client of DynamoDB is made: by `botocore`, the core of boto3, with the store's settings.
+
+It takes two things of which each can be slow: much code, which a fork must not cut in two, and
+credentials, for which programs may be run and servers be asked, so that nobody knows how long.
+"""
+
+from typing import Any, Final
+
+from flagkeep._runtime import fork
+from flagkeep._runtime.dynamodb_settings import Settings
+
+_ROLE_SESSION: Final = "flagkeep"
+
+
+def new_client(settings: Settings) -> Any:
+    """Return a client that belongs to this process; what the driver raises is raised."""
+    with fork.unforkable:
+        import botocore.config  # type: ignore[import-untyped]  # noqa: PLC0415  takes 150 ms
+        import botocore.session  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    source = settings.session
+    make = None if source is None else source.client
+    if make is None:
+        source = botocore.session.Session(profile=settings.profile)
+        make = source.create_client
+    config = _config(settings, botocore.config.Config)
+    arguments = {
+        "region_name": settings.region,
+        "endpoint_url": settings.endpoint,
+        **settings.options,
+        "config": config,
+    }
+    access, secret, token = settings.keys or (None, None, None)
+    keys = {
+        "aws_access_key_id": access,
+        "aws_secret_access_key": secret,
+        "aws_session_token": token,
+    }
+    if settings.role is None:
+        return make("dynamodb", **keys, **arguments)
+    region = settings.region or _region_of(source)
+    arguments["region_name"] = region
+    profile = settings.profile or _profile_of(settings.session)
+    assuming = botocore.session.Session(profile=profile)
+    giver = make("sts", region_name=region, config=config, **keys)
+    assuming.register_component("credential_provider", _Role(giver, settings.role))
+    return assuming.create_client("dynamodb", **arguments)
+
+
+def _config(settings: Settings, kind: Any) -> Any:
+    """Return the store's configuration with the caller's over it."""
+    ours = kind(
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.timeout,
+        max_pool_connections=settings.max_connections,
+        tcp_keepalive=True,
+        parameter_validation=False,  # a fifth of the time of a write, for arguments that are ours
+    )
+    given = settings.options.get("config")
+    config = ours if given is None else ours.merge(given)
+    # How often something is tried is decided by those who know how long it is worth waiting for.
+    return config.merge(kind(retries={"total_max_attempts": 1, "mode": "standard"}))
+
+
+def _region_of(source: Any) -> Any:
+    """Return the region that a session has found; boto3's and botocore's say it differently."""
+    if hasattr(source, "region_name"):
+        return source.region_name
+    return source.get_config_variable("region")
+
+
+def _profile_of(session: Any) -> str | None:
+    """Return the profile of a session of boto3, which calls it `default` if there is none."""
+    name = getattr(session, "profile_name", None)
+    return None if name == "default" else name
+
+
+class _Role:
+    """Takes the place of a session's search for credentials: assumes a role, again when it ends.
+
+    Args:
+        giver: a client of STS.
+        role: its ARN.
+    """
+
+    def __init__(self, giver: Any, role: str) -> None:
+        self._giver = giver
+        self._role = role
+
+    def load_credentials(self) -> Any:
+        """Return credentials that are asked for when they are needed, and renewed."""
+        from botocore.credentials import (  # type: ignore[import-untyped]  # noqa: PLC0415  is imported
+            DeferredRefreshableCredentials,
+        )
+
+        return DeferredRefreshableCredentials(refresh_using=self._assume, method="assume-role")
+
+    def _assume(self) -> dict[str, str]:
+        answer = self._giver.assume_role(RoleArn=self._role, RoleSessionName=_ROLE_SESSION)
+        found = answer["Credentials"]
+        return {
+            "access_key": found["AccessKeyId"],
+            "secret_key": found["SecretAccessKey"],
+            "token": found["SessionToken"],
+            "expiry_time": found["Expiration"].isoformat(),
+        }

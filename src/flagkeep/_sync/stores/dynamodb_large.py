@@ -1,0 +1,132 @@
+"""How a store in DynamoDB writes what is too large for a row: in parts, which only flagkeep reads.
+
+The row of such an item stays as it is, the last version that fitted, for all other SDKs.
+"""
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from flagkeep._sync.stores.dynamodb_reads import DynamoDBReads, Seen
+from flagkeep._sync.stores.dynamodb_table import ATTEMPTS, DynamoDBTable
+from flagkeep._runtime.dynamodb_errors import ConditionFailed, Refused
+from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.storage.dynamodb_layout import ROW_BYTES, Arguments, Names, number
+from flagkeep.storage.dynamodb_parts import Cut
+from flagkeep.storage.dynamodb_plan import deletions
+from flagkeep.storage.items import is_newer
+
+log: Final = logging.getLogger("flagkeep.stores.dynamodb")
+
+
+class DynamoDBLargeItems:
+    """What writes items in parts. Any number of calls may run at a time.
+
+    Args:
+        table: where it is.
+        reads: of the same environment.
+        names: of its rows.
+    """
+
+    def __init__(self, table: DynamoDBTable, reads: DynamoDBReads, names: Names) -> None:
+        self._table = table
+        self._name = table.requests.table
+        self._reads = reads
+        self._names = names
+
+    def put(
+        self, operation: str, ref: ItemRef, item: SerializedItem, old: Iterable[int]
+    ) -> bool:
+        """Put an item, whatever is there; return whether the table has taken it.
+
+        Args:
+            operation: of the store.
+            ref: of the item.
+            item: what is too large for a row.
+            old: the numbers of the parts that are there.
+        """
+        cut = self._table.work(partial(Cut, self._names, ref, item))
+        for attempt in range(ATTEMPTS):
+            row = self._table.get(operation, self._names.item(ref))
+            version = None if row is None else number(row, "version")
+            is_older = version is None or version < item.version
+            then = cut.mark(self._name, row) if is_older else cut.removal(self._name)
+            try:
+                self._write(operation, cut, then)
+            except ConditionFailed:
+                self._table.pause_after(operation, attempt)
+            except Refused as exc:
+                self._complain(ref, exc)
+                return False
+            else:
+                self._say(ref, cut)
+                superfluous = [self._names.part(ref, at) for at in old if at >= cut.count]
+                for batch in deletions(superfluous):
+                    self._table.write(operation, batch)
+                return True
+        raise self._table.outpaced(operation)
+
+    def upsert(self, operation: str, ref: ItemRef, item: SerializedItem) -> tuple[Seen, bool]:
+        """Put an item if what is there is older; return what was there, and whether it was put."""
+        cut = self._table.work(partial(Cut, self._names, ref, item))
+        for attempt in range(ATTEMPTS):
+            seen = (self._reads.look(operation, [ref])).get(ref, Seen(None, None))
+            if isinstance(seen.item, SerializedItem) and not is_newer(seen.item, item):
+                return seen, False
+            then = cut.mark(self._name, seen.row)
+            try:
+                self._write(operation, cut, then, cut.unless_newer())
+            except ConditionFailed:
+                self._table.pause_after(operation, attempt)
+            except Refused as exc:
+                self._complain(ref, exc)
+                return Seen(None, None), False
+            else:
+                self._say(ref, cut)
+                self.remove(operation, ref, item.version, range(cut.count, seen.parts))
+                return seen, True
+        raise self._table.outpaced(operation)
+
+    def remove(
+        self, operation: str, ref: ItemRef, version: int, numbers: Iterable[int]
+    ) -> None:
+        """Remove parts that are older than a version."""
+        for at in numbers:
+            place = self._names.part(ref, at)
+            arguments = self._table.requests.delete_older(place, version)
+            try:
+                self._table.ask(operation, "delete_item", arguments)
+            except ConditionFailed:  # somebody has written newer ones
+                return
+
+    def _write(
+        self,
+        operation: str,
+        cut: Cut,
+        then: Arguments,
+        condition: Arguments | None = None,
+    ) -> None:
+        for transaction in cut.transactions(self._name, [then], condition):
+            self._table.ask(operation, "transact_write_items", transaction)
+
+    def _say(self, ref: ItemRef, cut: Cut) -> None:
+        log.error(
+            "%s: %s %r is over %d bytes, too large for a row: it is kept in %d parts, which only"
+            " flagkeep reads; other SDKs go on with the last version that fitted, if there was one",
+            self._table.label,
+            ref.kind,
+            ref.key,
+            ROW_BYTES,
+            cut.count,
+        )
+
+    def _complain(self, ref: ItemRef, why: Refused) -> None:
+        log.error(
+            "%s: not stored: %s %r is over %d bytes, and cannot be kept in parts: %s",
+            self._table.label,
+            ref.kind,
+            ref.key,
+            ROW_BYTES,
+            why.reason,
+        )

@@ -1,0 +1,157 @@
+"""How a store in DynamoDB reads: rows, and for what is too large for one, parts."""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from flagkeep._sync.stores.dynamodb_table import DynamoDBTable
+from flagkeep.model.item import BadItem, ItemRef, SerializedItem
+from flagkeep.storage import dynamodb_parts as parts
+from flagkeep.storage.contents import StoreContents, WriterRecord
+from flagkeep.storage.dynamodb_contents import NOTHING, Gathering
+from flagkeep.storage.dynamodb_layout import (
+    Names,
+    Place,
+    Row,
+    can_be_stored,
+    item_as_it_is,
+    item_of,
+    overtaken_by,
+    record_in,
+)
+
+_TRIES: Final = 3  # to put parts together that somebody is writing at the same time
+
+
+class Seen(NamedTuple):
+    """What is there under one name.
+
+    Attributes:
+        row: the row; None if there is none.
+        item: what counts: what the row holds, or its parts; None if there is nothing.
+        parts: the number of parts that are known of, whether they count or not.
+    """
+
+    row: Row | None
+    item: SerializedItem | BadItem | None
+    parts: int = 0
+
+
+class DynamoDBReads:
+    """What reads one environment. Any number of calls may run at a time.
+
+    Args:
+        table: where it is.
+        names: of its rows.
+    """
+
+    def __init__(self, table: DynamoDBTable, names: Names) -> None:
+        self._table = table
+        self._names = names
+        self._last = NOTHING
+
+    def get_many(
+        self, operation: str, wanted: Iterable[ItemRef], ends: float = math.inf
+    ) -> dict[ItemRef, SerializedItem]:
+        """Return those of `wanted` that are there, tombstones included."""
+        seen = self.look(operation, wanted, ends)
+        found = {}
+        for ref, one in seen.items():
+            if isinstance(one.item, SerializedItem):
+                found[ref] = one.item
+            elif one.row is not None:
+                found[ref] = item_as_it_is(ref, one.row)
+        return found
+
+    def look(
+        self, operation: str, wanted: Iterable[ItemRef], ends: float = math.inf
+    ) -> dict[ItemRef, Seen]:
+        """Return what is there of `wanted`, usable or not."""
+        places = {
+            ref: self._names.item(ref) for ref in dict.fromkeys(wanted) if can_be_stored(ref.key)
+        }
+        rows = self.rows(operation, list(places.values()), ends)
+        firsts: dict[ItemRef, Row] = {}
+        missing = [ref for ref, place in places.items() if place not in rows]
+        if missing:  # it may be there in parts alone
+            firsts = self.first_parts(operation, missing, ends)
+        seen = {}
+        for ref, place in places.items():
+            row, first = rows.get(place), firsts.get(ref)
+            if row is not None or first is not None:
+                seen[ref] = self._put_together(operation, ref, row, first, ends)
+        return seen
+
+    def first_parts(
+        self, operation: str, refs: Iterable[ItemRef], ends: float = math.inf
+    ) -> dict[ItemRef, Row]:
+        """Return the first parts of those items that have any."""
+        places = self._names.first_parts(refs)
+        rows = self.rows(operation, list(places.values()), ends)
+        return {ref: rows[place] for ref, place in places.items() if place in rows}
+
+    def rows(
+        self, operation: str, places: Sequence[Place], ends: float = math.inf
+    ) -> dict[Place, Row]:
+        """Return those rows that are there."""
+        if len(places) != 1:
+            return self._table.get_many(operation, places, ends)
+        row = self._table.get(operation, places[0], ends)
+        return {} if row is None else {places[0]: row}
+
+    def get_all(self, operation: str, ends: float = math.inf) -> StoreContents:
+        """Return everything. The marker is read first: what it promises is there after it."""
+        table, gathering = self._table, Gathering(self._last)
+        marker = table.get(operation, self._names.marker, ends)
+        for kind, namespace in self._names.namespaces.items():
+            take = partial(gathering.take, kind)
+            table.pages(operation, table.requests.query, namespace, take, ends)
+        own = self._names.own
+        table.pages(operation, table.requests.query, own, gathering.take_own, ends)
+        unsettled = table.work(gathering.settle)
+        for ref, one in (self.look(operation, unsettled, ends)).items():
+            if one.item is not None:
+                gathering.put(ref, one.item)
+        self._last = contents = gathering.contents(initialized=marker is not None)
+        return contents
+
+    def is_initialized(self, operation: str, ends: float = math.inf) -> bool:
+        """Return whether the marker is there."""
+        return self._table.get(operation, self._names.marker, ends) is not None
+
+    def record(self, operation: str) -> WriterRecord | None:
+        """Return who wrote last."""
+        return record_in(self._table.get(operation, self._names.record))
+
+    # --- parts --------------------------------------------------------------------------------
+
+    def _put_together(
+        self, operation: str, ref: ItemRef, row: Row | None, first: Row | None, ends: float
+    ) -> Seen:
+        """Return what a row, or in its place the first part, leads to."""
+        count = 0
+        for _ in range(_TRIES):
+            item = None if row is None else item_of(ref.kind, row)
+            if row is not None and item is not None:
+                overtaken = overtaken_by(row, item)
+            else:
+                overtaken = None if first is None else parts.said_by(first)
+            if overtaken is None:
+                return Seen(row, item, count)
+            version, count = overtaken
+            whole = self._parts(operation, ref, range(count), ends)
+            found = self._table.work(partial(parts.item_of, ref, whole, version))
+            if isinstance(found, SerializedItem):
+                return Seen(row, found, count)
+            row = self._table.get(operation, self._names.item(ref), ends)
+            if row is None:
+                first = self._table.get(operation, self._names.part(ref, 0), ends)
+        return Seen(row, None if row is None else item_of(ref.kind, row), count)
+
+    def _parts(
+        self, operation: str, ref: ItemRef, numbers: Collection[int], ends: float
+    ) -> dict[int, Row]:
+        places = {at: self._names.part(ref, at) for at in numbers}
+        rows = self.rows(operation, list(places.values()), ends)
+        return {at: rows[place] for at, place in places.items() if place in rows}

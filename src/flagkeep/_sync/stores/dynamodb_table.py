@@ -1,0 +1,330 @@
+"""How a store asks its table: one request after the other, again where that helps, and in time.
+
+Every request is a job of its own for the one thread, so that reads pass between the many requests
+of a full replace, and nobody waits behind a pause.
+"""
+
+import logging
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from flagkeep._runtime import threads as runtime
+from flagkeep._runtime.dynamodb_errors import Busy, ConditionFailed, Lost, Shaky
+from flagkeep._runtime.dynamodb_session import DynamoDBSession
+from flagkeep._runtime.dynamodb_settings import Settings
+from flagkeep.errors import StoreClosed, StoreError, StoreUnavailable
+from flagkeep.storage.dynamodb_layout import (
+    KEYS_PER_READ,
+    Arguments,
+    Key,
+    Place,
+    Requests,
+    Row,
+)
+
+T = TypeVar("T")
+
+log: Final = logging.getLogger("flagkeep.stores.dynamodb")
+
+# Seconds in which something must have gone on where nobody says how long the answer is awaited.
+_PATIENCE: Final = 5.0
+_WRITERS_PATIENCE: Final = 30.0
+_WRITERS: Final = frozenset(("clear", "replace", "upsert"))
+_PAUSE: Final = 0.05  # seconds; twice as long every time, up to
+_LONGEST_PAUSE: Final = 3.0
+_SHORT_PAUSE: Final = 0.005
+_NOTHING: Final = 0.001
+ATTEMPTS: Final = 10
+
+Answer = dict[str, Any]
+Ask = Callable[[str, Key | None], Arguments]
+
+
+class DynamoDBTable:
+    """One table. Any number of calls may run at a time; each is told when it must be over.
+
+    Args:
+        settings: how to reach it.
+
+    Attributes:
+        label: what errors call it.
+        requests: what is asked of it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._session = DynamoDBSession(settings)
+        self._worker = runtime.Worker("flagkeep-dynamodb")
+        self._closed = runtime.Event()
+        self._said_busy_at = -math.inf
+        self.label = settings.label
+        self.requests = Requests(settings.table)
+
+    def check_open(self, operation: str) -> None:
+        """Raise StoreClosed if it is closed."""
+        if self._closed.is_set():
+            raise StoreClosed(self.label, operation)
+
+    @staticmethod
+    def ends(timeout: float | None) -> float:
+        """Return when something must be over that may take so many seconds; None: any number."""
+        return math.inf if timeout is None else runtime.monotonic() + timeout
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def get(self, operation: str, place: Place, ends: float = math.inf) -> Row | None:
+        """Return one row, as it is now; None if there is none."""
+        answer = self.ask(operation, "get_item", self.requests.get(place), ends)
+        return answer.get("Item")
+
+    def get_many(
+        self, operation: str, places: Iterable[Place], ends: float = math.inf
+    ) -> dict[Place, Row]:
+        """Return those rows that are there, as they are now."""
+        keys = [place.as_key() for place in dict.fromkeys(places)]
+        found: dict[Place, Row] = {}
+        for at in range(0, len(keys), KEYS_PER_READ):
+            pauses = self._pauses(operation, ends)
+            left: Sequence[Key] = keys[at : at + KEYS_PER_READ]
+            while left:
+                arguments = self.requests.get_many(left)
+                answer = self.ask(operation, "batch_get_item", arguments, ends)
+                for row in _flat(answer.get("Responses")):
+                    found[Place(row["namespace"]["S"], row["key"]["S"])] = row
+                undone = answer.get("UnprocessedKeys") or {}
+                rest = [key for one in undone.values() for key in one["Keys"]]
+                pauses.after(len(left) - len(rest), len(rest))
+                left = rest
+        return found
+
+    def pages(
+        self,
+        operation: str,
+        ask: Ask,
+        namespace: str,
+        take: Callable[[list[Row]], None],
+        ends: float = math.inf,
+    ) -> None:
+        """Hand all rows of a namespace to `take`, page by page, on the thread they arrive on."""
+        start: Key | None = None
+        while True:
+            arguments = ask(namespace, start)
+            start = self._ask(operation, "query", arguments, ends, partial(_taken, take))
+            if start is None:
+                return
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def write(self, operation: str, batch: Sequence[Arguments]) -> None:
+        """Put and delete rows, as many as one request may hold; done when all of it is done."""
+        pauses = self._pauses(operation, math.inf)
+        left = batch
+        while left:
+            arguments = self.requests.write(left)
+            answer = self.ask(operation, "batch_write_item", arguments)
+            rest = _flat(answer.get("UnprocessedItems"))
+            pauses.after(len(left) - len(rest), len(rest))
+            left = rest
+
+    def put(self, operation: str, row: Row) -> None:
+        """Put a row, whatever is there."""
+        self.ask(operation, "put_item", self.requests.put(row))
+
+    def put_if(self, operation: str, arguments: Arguments) -> Row | None:
+        """Put a row on a condition, and return what it took the place of.
+
+        Raises:
+            ConditionFailed: something else is there.
+        """
+        answer = self.ask(operation, "put_item", arguments)
+        return answer.get("Attributes")
+
+    def delete(self, operation: str, place: Place) -> None:
+        """Delete a row, if it is there."""
+        self.ask(operation, "delete_item", self.requests.delete(place))
+
+    def amend(
+        self,
+        operation: str,
+        place: Place,
+        row: Row | None,
+        change: Callable[[Row | None], Row | None],
+    ) -> None:
+        """Put what `change` makes of a row, again if others have put something else there.
+
+        Args:
+            operation: of the store.
+            place: of the row.
+            row: as it was when it was read.
+            change: returns what to put in the place of a row; None: leave it as it is.
+        """
+        for attempt in range(ATTEMPTS):
+            new = change(row)
+            if new is None:
+                return
+            try:
+                self.put_if(operation, self.requests.put_over(new, row))
+            except ConditionFailed as exc:
+                row = exc.row or self.get(operation, place)
+                self.pause_after(operation, attempt)
+            else:
+                return
+        raise self.outpaced(operation)
+
+    # --- asking -------------------------------------------------------------------------------
+
+    def ask(
+        self, operation: str, method: str, arguments: Arguments, ends: float = math.inf
+    ) -> Answer:
+        """Return the answer to a request.
+
+        Args:
+            operation: of the store.
+            method: of boto3's client.
+            arguments: of that.
+            ends: when it must be over.
+
+        Raises:
+            StoreError: there is none in time, or it is a refusal.
+        """
+        return self._ask(operation, method, arguments, ends, _whole)
+
+    def _ask(
+        self,
+        operation: str,
+        method: str,
+        arguments: Arguments,
+        ends: float,
+        take: Callable[[Answer], T],
+    ) -> T:
+        """Return what `take` makes of an answer, on the thread that it arrives on."""
+        pauses = self._pauses(operation, ends)
+        while True:
+            left = None if ends == math.inf else max(_NOTHING, ends - runtime.monotonic())
+            call = partial(self._session.call, operation, method, arguments, left)
+            try:
+                return self._worker.run(_asked, call, take)
+            except (Busy, Shaky) as exc:
+                pauses.before_another_try(exc)
+            except Lost as exc:
+                pauses.note_loss(exc)
+
+    def work(self, fn: Callable[[], T]) -> T:
+        """Return what `fn` makes of much data, on the thread that asks."""
+        return self._worker.run(fn)
+
+    def close(self) -> None:
+        """Let go of everything at once, whatever hangs; a second call does nothing."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._session.close()
+            self._worker.close()
+
+    def _pauses(self, operation: str, ends: float) -> "Pauses":
+        return Pauses(self, operation, ends)
+
+    def busy(self, operation: str) -> Busy:
+        """Return what is wrong if the table takes a part of a request only, and then nothing."""
+        reason = "the table is throttled: give it more capacity, or on-demand billing"
+        return Busy(self.label, operation, reason)
+
+    def outpaced(self, operation: str) -> StoreUnavailable:
+        """Return what is wrong if others were faster again and again."""
+        reason = f"others wrote the same at the same time, {ATTEMPTS} times in a row"
+        return StoreUnavailable(self.label, operation, reason)
+
+    def say_busy(self, operation: str, why: StoreError) -> None:
+        """Say now and then that a request has to wait."""
+        now = runtime.monotonic()
+        if now - self._said_busy_at > _WRITERS_PATIENCE:
+            self._said_busy_at = now
+            log.warning("%s: %s goes on more slowly: %s", self.label, operation, why.reason)
+
+    def pause_after(self, operation: str, attempt: int) -> None:
+        """Wait before something that others were faster with is tried again."""
+        self.pause(operation, _SHORT_PAUSE * 2.0**attempt * random.uniform(0.5, 1.5))  # noqa: S311  not as long as they
+
+    def pause(self, operation: str, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            StoreClosed: the table was closed meanwhile.
+        """
+        if self._closed.wait(seconds):
+            raise StoreClosed(self.label, operation)
+
+
+class Pauses:
+    """The pauses of one request: longer every time, until something has gone on.
+
+    Args:
+        table: where it is made.
+        operation: of the store.
+        ends: when it must be over.
+    """
+
+    __slots__ = ("_ends", "_gives_up", "_has_lost", "_number", "_operation", "_patience", "_table")
+
+    def __init__(self, table: DynamoDBTable, operation: str, ends: float) -> None:
+        self._table = table
+        self._operation = operation
+        self._ends = ends
+        self._patience = _WRITERS_PATIENCE if operation in _WRITERS else _PATIENCE
+        self._has_lost = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._number = 0
+        self._gives_up = min(self._ends, runtime.monotonic() + self._patience)
+
+    def after(self, done: int, left: int) -> None:
+        """Pause after an answer if something is left; what is done lets the pauses begin anew.
+
+        Raises:
+            StoreError: nothing has gone on for too long.
+        """
+        if left:
+            if done:
+                self._begin()
+            self.before_another_try(self._table.busy(self._operation))
+
+    def before_another_try(self, why: StoreError) -> None:
+        """Pause.
+
+        Raises:
+            StoreError: it has been tried for too long.
+        """
+        longest = min(_LONGEST_PAUSE, _PAUSE * 2.0**self._number)
+        seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311  not as long as the others
+        self._number += 1
+        if runtime.monotonic() + seconds >= self._gives_up:
+            raise why from None
+        if self._number > 1:
+            self._table.say_busy(self._operation, why)
+        self._table.pause(self._operation, seconds)
+
+    def note_loss(self, why: StoreError) -> None:
+        """Let the first lost connection be replaced at once, and raise the second."""
+        if self._has_lost:
+            raise why from None
+        self._has_lost = True
+
+
+def _asked(call: Callable[[], Answer], take: Callable[[Answer], T]) -> T:
+    return take(call())
+
+
+def _whole(answer: Answer) -> Answer:
+    return answer
+
+
+def _taken(take: Callable[[list[Row]], None], answer: Answer) -> Key | None:
+    """Hand the rows of a page on; return where the next begins, None if it was the last."""
+    take(answer.get("Items") or [])
+    return answer.get("LastEvaluatedKey")
+
+
+def _flat(by_table: Mapping[str, Sequence[Any]] | None) -> list[Any]:
+    return [one for rows in (by_table or {}).values() for one in rows]

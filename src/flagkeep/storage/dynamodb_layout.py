@@ -1,0 +1,421 @@
+"""How an environment lies in a table of DynamoDB (stores spec, sections 4 and 17): rows, requests.
+
+A namespace per kind, whose rows are the items; a marker row that says by being there that a full
+set was written. The namespace `$flagkeep` is ours alone: its row `record` says who wrote last, and
+items that are too large for a row lie there in parts (see `dynamodb_parts`).
+
+A row that has been overtaken by parts says so itself, in two attributes that no other SDK reads:
+`partsVersion` and `parts`, their number. Whoever else puts another row in its place drops them, and
+with them the parts: what was written last counts, and one read of the row is enough to know.
+
+Rows are as boto3's client takes and returns them: `{"version": {"N": "1"}}`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, NamedTuple
+
+from flagkeep.errors import ConfigError
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
+from flagkeep.storage.contents import WriterRecord
+from flagkeep.storage.items import item_from_row, row_as_it_is, without_unstorable
+
+Row = Mapping[str, Mapping[str, Any]]
+Key = dict[str, dict[str, str]]
+Arguments = dict[str, Any]
+
+ITEMS_PER_WRITE: Final = 25  # of BatchWriteItem
+KEYS_PER_READ: Final = 100  # of BatchGetItem
+# A page ends at 1 MB, whatever is asked for. DynamoDB Local reads all the rest for every page
+# that has no limit, so that ten pages take four times as long.
+_ROWS_PER_PAGE: Final = 700
+KEY_BYTES: Final = 1024
+MOST_PARTS: Final = 1000  # of one item; more is nonsense that somebody else wrote
+_NAMESPACE_BYTES: Final = 2048
+# The service takes 409,600 bytes. What is estimated is more than it counts, and a row must still
+# have room for the two attributes about parts.
+ROW_BYTES: Final = 409_000
+_ROW_OVERHEAD: Final = 100 + len("namespace" + "key" + "version" + "item")
+
+_NAMES: Final = {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
+_KINDS: Final = {name: kind for kind, name in _NAMES.items()}
+_RECORD: Final = "record"
+
+# What expressions call the attributes: `item`, `key` and `namespace` are reserved words.
+_ATTRIBUTES: Final = {
+    "#i": "item",
+    "#k": "key",
+    "#n": "namespace",
+    "#p": "parts",
+    "#v": "version",
+    "#w": "partsVersion",
+}
+# A version that is missing, or is no number, protects nothing; versions of different types are
+# never less than one another.
+_IS_NEWER: Final = (
+    "(NOT attribute_type(#v, :n) OR #v < :v) AND (NOT attribute_type(#w, :n) OR #w < :v)"
+)
+# Tombstones in every form that is written, and rows without a readable text.
+_IS_ODD: Final = "NOT begins_with(#i, :brace) OR contains(#i, :deleted) OR contains(#i, :spaced)"
+
+
+class Place(NamedTuple):
+    """One row of the table."""
+
+    namespace: str
+    key: str
+
+    def as_key(self) -> Key:
+        """Return the primary key."""
+        return {"namespace": {"S": self.namespace}, "key": {"S": self.key}}
+
+
+class Known(NamedTuple):
+    """What is known of a row without its text.
+
+    Attributes:
+        version: None if it has none, or one that is no number.
+        parts: version and number of the parts that have overtaken it; None if there are none.
+    """
+
+    version: int | None
+    parts: tuple[int, int] | None = None
+
+
+class Names:
+    """What the rows of one environment are called.
+
+    Raises:
+        ConfigError: the prefix cannot be a part of a name.
+    """
+
+    __slots__ = ("marker", "namespaces", "own", "prefix", "record")
+
+    def __init__(self, prefix: str) -> None:
+        check_prefix(prefix)
+        start = f"{prefix}:" if prefix else ""
+        self.prefix = prefix
+        self.namespaces = {kind: start + name for kind, name in _NAMES.items()}
+        self.marker = Place(f"{start}$inited", f"{start}$inited")
+        self.own = f"{start}$flagkeep"
+        self.record = Place(self.own, _RECORD)
+
+    def item(self, ref: ItemRef) -> Place:
+        """Return where an item lies."""
+        return Place(self.namespaces[ref.kind], ref.key)
+
+    def part(self, ref: ItemRef, at: int) -> Place:
+        """Return where a part of an item lies that is too large for a row."""
+        return Place(self.own, f"{_NAMES[ref.kind]}/{ref.key}#{at}")
+
+    def first_parts(self, refs: Iterable[ItemRef]) -> dict[ItemRef, Place]:
+        """Return where the first parts of items are, as far as those can have parts."""
+        places = {ref: self.part(ref, 0) for ref in refs}
+        return {ref: place for ref, place in places.items() if can_be_stored(place.key)}
+
+    def has_room_for(self, ref: ItemRef, item: SerializedItem) -> bool:
+        """Return whether an item fits into a row."""
+        if len(item.data) < ROW_BYTES // 2:  # nearly always
+            return True
+        place = self.item(ref)
+        names = len(place.namespace.encode()) + len(place.key.encode())
+        size = _ROW_OVERHEAD + names + len(str(item.version)) + len(item.data)
+        return size <= ROW_BYTES
+
+
+def part_of(key: str) -> tuple[ItemRef, int] | None:
+    """Return which item a row of our own namespace is a part of, and which; None for others."""
+    name, slash, rest = key.partition("/")
+    item_key, _, number = rest.rpartition("#")
+    if not slash or name not in _KINDS or not (number.isascii() and number.isdigit()):
+        return None
+    return ItemRef(_KINDS[name], item_key), int(number)
+
+
+# --- what can be stored ---------------------------------------------------------------------------
+
+
+def check_prefix(prefix: object) -> None:
+    """Check a prefix.
+
+    Raises:
+        ConfigError: it is no text, has a lone surrogate, or is too long.
+    """
+    if not isinstance(prefix, str) or not _is_utf8(prefix):
+        raise ConfigError(f"prefix must be text without lone surrogates, not {prefix!r}")
+    longest = _NAMESPACE_BYTES - len(":big_segments_metadata")
+    if len(prefix.encode()) > longest:
+        raise ConfigError(f"prefix must have at most {longest} bytes in UTF-8")
+
+
+def can_be_stored(key: str) -> bool:
+    """Return whether there can be an item of this name: if not, it need not be looked for."""
+    return _key_problem(key) is None
+
+
+def _key_problem(key: str) -> str | None:
+    if key and len(key) <= KEY_BYTES // 4 and key.isascii():
+        return None
+    if not key:
+        return "DynamoDB takes no empty key"
+    if not _is_utf8(key):
+        return "a key with a lone surrogate cannot be stored"
+    if len(key.encode()) > KEY_BYTES:
+        return f"DynamoDB takes keys of up to {KEY_BYTES} bytes"
+    return None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def storable(changes: ChangeSet) -> tuple[ChangeSet, tuple[BadItem, ...]]:
+    """Return `changes` without what no row can take, and a complaint for each such item."""
+    kept, bad = without_unstorable(changes)
+    ours = [
+        BadItem(*ref, *problem)
+        for ref, item in kept.items()
+        if (problem := _problem(ref.key, item)) is not None
+    ]
+    if not ours:
+        return kept, bad
+    refused = {one.ref for one in ours}
+    rest = {ref: item for ref, item in kept.items() if ref not in refused}
+    whole = ChangeSet.partial(rest)
+    return ChangeSet(full=changes.full, flags=whole.flags, segments=whole.segments), (*bad, *ours)
+
+
+def _problem(key: str, item: SerializedItem) -> tuple[str, str] | None:
+    problem = _key_problem(key)
+    if problem is not None:
+        return "$.key", problem
+    if not item.data.isascii():
+        try:
+            item.data.decode()
+        except UnicodeDecodeError:
+            return "$", "DynamoDB takes UTF-8 only, and the text is something else"
+    return None
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def row_of(place: Place, item: SerializedItem) -> dict[str, dict[str, Any]]:
+    """Return the row of an item."""
+    return {
+        **place.as_key(),
+        "version": {"N": str(item.version)},
+        "item": {"S": item.data.decode()},
+    }
+
+
+def record_row(place: Place, record: WriterRecord, last: Row | None) -> dict[str, dict[str, Any]]:
+    """Return the row of a record that takes the place of another; its versions count the writes."""
+    written = 0 if last is None else number(last, "version") or 0
+    item = SerializedItem(written + 1, deleted=False, data=record.encode())
+    return row_of(place, item)
+
+
+def record_in(row: Row | None) -> WriterRecord | None:
+    """Return the record in its row; None if there is none."""
+    return None if row is None else WriterRecord.decode(text(row))
+
+
+def item_of(kind: Kind, row: Row) -> SerializedItem | BadItem:
+    """Return what a row of a kind holds, or why it cannot be used."""
+    return item_from_row(kind, row["key"]["S"], number(row, "version"), text(row))
+
+
+def item_as_it_is(ref: ItemRef, row: Row) -> SerializedItem:
+    """Return what a row holds even if it cannot be used."""
+    return row_as_it_is(*ref, number(row, "version"), text(row))
+
+
+def number(row: Row, name: str) -> int | None:
+    """Return a whole number in a row; None if there is none."""
+    attribute = row.get(name)
+    digits = None if attribute is None else attribute.get("N")
+    if digits is None:
+        return None
+    try:
+        return int(digits)
+    except ValueError:
+        return _from_decimal(digits)
+
+
+def _from_decimal(digits: str) -> int | None:
+    """Return what `1.0` and `1E+3` stand for; other clients may write numbers so."""
+    try:
+        value = Decimal(digits)
+        return int(value) if value == value.to_integral_value() else None
+    except (InvalidOperation, OverflowError):  # a NaN, infinity, or no number at all
+        return None
+
+
+def text(row: Row) -> bytes | None:
+    """Return the text in a row; None if there is none."""
+    attribute = row.get("item")
+    found = None if attribute is None else attribute.get("S")
+    return None if found is None else found.encode("utf-8", "surrogatepass")
+
+
+def known_of(row: Row) -> Known:
+    """Return what a row says of itself beside its text."""
+    parts = None
+    if "partsVersion" in row:
+        version, count = number(row, "partsVersion"), number(row, "parts")
+        if version is not None and count is not None and 0 < count <= MOST_PARTS:
+            parts = (version, count)
+    return Known(number(row, "version"), parts)
+
+
+def overtaken_by(row: Row, item: SerializedItem | BadItem) -> tuple[int, int] | None:
+    """Return version and number of the parts that outrank a row; None if it speaks for itself."""
+    parts = known_of(row).parts
+    if parts is None or (isinstance(item, SerializedItem) and parts[0] <= item.version):
+        return None
+    return parts
+
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+class Requests:
+    """What is asked of a table, as the arguments of boto3's client.
+
+    Args:
+        table: its name or ARN.
+    """
+
+    __slots__ = ("table",)
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    def get(self, place: Place) -> Arguments:
+        """Read one row."""
+        return {"TableName": self.table, "Key": place.as_key(), "ConsistentRead": True}
+
+    def get_many(self, keys: Sequence[Key]) -> Arguments:
+        """Read several rows, none twice, as many as one request may name."""
+        return {"RequestItems": {self.table: {"Keys": keys, "ConsistentRead": True}}}
+
+    def query(self, namespace: str, start: Key | None = None) -> Arguments:
+        """Read a page of a namespace.
+
+        Args:
+            namespace: of the rows.
+            start: the last key of the page before.
+        """
+        arguments: Arguments = {
+            "TableName": self.table,
+            "ConsistentRead": True,
+            "Limit": _ROWS_PER_PAGE,
+            "KeyConditionExpression": "#n = :namespace",
+            "ExpressionAttributeNames": _named("#n"),
+            "ExpressionAttributeValues": {":namespace": {"S": namespace}},
+        }
+        if start is not None:
+            arguments["ExclusiveStartKey"] = start
+        return arguments
+
+    def query_known(self, namespace: str, start: Key | None = None) -> Arguments:
+        """Read a page without the texts."""
+        return {
+            **self.query(namespace, start),
+            "ProjectionExpression": "#k, #v, #w, #p",
+            "ExpressionAttributeNames": _named("#n", "#k", "#v", "#w", "#p"),
+        }
+
+    def query_odd(self, namespace: str, start: Key | None = None) -> Arguments:
+        """Read the keys of the rows on a page that may be tombstones, or cannot be read."""
+        return {
+            **self.query(namespace, start),
+            "ProjectionExpression": "#k",
+            "FilterExpression": _IS_ODD,
+            "ExpressionAttributeNames": _named("#n", "#k", "#i"),
+            "ExpressionAttributeValues": {
+                ":namespace": {"S": namespace},
+                ":brace": {"S": "{"},
+                ":deleted": {"S": '"deleted":true'},
+                ":spaced": {"S": '"deleted": true'},
+            },
+        }
+
+    def write(self, batch: Sequence[Arguments]) -> Arguments:
+        """Put and delete rows, as many as one request may hold."""
+        return {"RequestItems": {self.table: batch}}
+
+    def put(self, row: Row) -> Arguments:
+        """Put a row, whatever is there."""
+        return {"TableName": self.table, "Item": row}
+
+    def delete(self, place: Place) -> Arguments:
+        """Delete a row."""
+        return {"TableName": self.table, "Key": place.as_key()}
+
+    def put_if_newer(self, row: Row) -> Arguments:
+        """Put an item unless what is there is as new; the answer is what was there."""
+        return {
+            **self.put(row),
+            "ConditionExpression": _IS_NEWER,
+            "ExpressionAttributeNames": _named("#v", "#w"),
+            "ExpressionAttributeValues": {":n": {"S": "N"}, ":v": row["version"]},
+            "ReturnValues": "ALL_OLD",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+
+    def put_over(self, row: Row, seen: Row | None) -> Arguments:
+        """Put a row if the one that was seen is still there; None: if there is none."""
+        condition, names, values = as_seen(seen)
+        return {
+            **self.put(row),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            **({"ExpressionAttributeValues": values} if values else {}),
+            "ReturnValues": "ALL_OLD",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+
+    def delete_older(self, place: Place, version: int) -> Arguments:
+        """Delete a part if it is older than a version, or has none."""
+        return {
+            **self.delete(place),
+            "ConditionExpression": "NOT attribute_type(#v, :n) OR #v < :v",
+            "ExpressionAttributeNames": _named("#v"),
+            "ExpressionAttributeValues": {":n": {"S": "N"}, ":v": {"N": str(version)}},
+        }
+
+
+def as_seen(seen: Row | None) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Return the condition that a row is what was seen, with its names and values."""
+    if seen is None:
+        return "attribute_not_exists(#k)", _named("#k"), {}
+    conditions, values = ["attribute_exists(#k)"], {}
+    for sign in ("#v", "#w"):
+        found = seen.get(_ATTRIBUTES[sign])
+        if found is None:
+            conditions.append(f"attribute_not_exists({sign})")
+        else:
+            values[f":{sign[1:]}"] = found
+            conditions.append(f"{sign} = :{sign[1:]}")
+    return " AND ".join(conditions), _named("#k", "#v", "#w"), values
+
+
+def _named(*signs: str) -> dict[str, str]:
+    return {sign: _ATTRIBUTES[sign] for sign in signs}
+
+
+def put_in_batch(row: Row) -> Arguments:
+    """Put a row, as one of a batch."""
+    return {"PutRequest": {"Item": row}}
+
+
+def delete_in_batch(place: Place) -> Arguments:
+    """Delete a row, as one of a batch."""
+    return {"DeleteRequest": {"Key": place.as_key()}}
