@@ -456,6 +456,7 @@ def test_an_answer_is_one(status: int, headers: dict[str, str], body: bytes) -> 
         (500, {}, b"No path to datacenter", Why.OTHER, "datacenter"),
         (500, {}, b"rpc error getting client: failed to get conn", Why.OTHER, "reach"),
         (400, {}, b"Namespaces are a Consul Enterprise feature", Why.OTHER, "Enterprise"),
+        (400, {}, b"Client sent an HTTP request to an HTTPS server.", Why.OTHER, "https://"),
         (301, {"location": "https://x"}, b"", Why.OTHER, "https://"),
         (401, {}, b"", Why.OTHER, "password"),
         (502, {}, b"secret", Why.OTHER, "HTTP 502"),

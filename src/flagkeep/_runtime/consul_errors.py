@@ -54,9 +54,14 @@ def refused(label: str, operation: str, refusal: Refusal, names: Names) -> Store
     return _CLASSES.get(refusal.why, StoreUnavailable)(label, operation, reason)
 
 
-def unreachable(label: str, operation: str, problem: UpstreamUnavailable) -> StoreError:
-    """Return the error for an answer that did not come."""
+def unreachable(
+    label: str, operation: str, problem: UpstreamUnavailable, seconds: float
+) -> StoreError:
+    """Return the error for an answer that did not come, of so many seconds at most."""
     reason = problem.reason
     if reason.startswith(_LATE):
-        reason = f"{reason}: a cluster without a leader does not answer for seconds, either"
+        reason = (
+            f"{_LATE} within {seconds:.2g} s: a cluster without a leader does not answer for"
+            " seconds, either"
+        )
     return Unreachable(label, operation, reason)

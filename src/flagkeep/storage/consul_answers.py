@@ -19,6 +19,7 @@ T = TypeVar("T")
 NOTHING: Final = StoreContents(initialized=False, flags={}, segments={})
 
 NOT_CONSUL: Final = "what answers there is not a Consul: are address and port right?"
+NONE_GIVEN: Final = "it asks for a token, and none was given"
 
 _INDEX: Final = "x-consul-index"
 _FILTERED: Final = "x-consul-results-filtered-by-acls"
@@ -58,7 +59,7 @@ _SAID: Final = (
      "the agent blocks what is needed: /v1/kv and /v1/txn (http_config.block_endpoints)"),
     (b"ACL not found", Why.UNKNOWN,
      "the token is not known there: was it deleted, or has it expired?"),
-    (b"anonymous token lacks", Why.DENIED, "it asks for a token, and none was given"),
+    (b"anonymous token lacks", Why.DENIED, NONE_GIVEN),
     (b"Permission denied", Why.DENIED, "the token may not do this"),
     (b"No cluster leader", Why.OTHER,
      "its cluster has no leader: do most of its servers run, and do they reach each other?"),
@@ -67,6 +68,8 @@ _SAID: Final = (
     (b"No path to datacenter", Why.OTHER, "its cluster knows no such datacenter"),
     (b"Consul Enterprise feature", Why.OTHER,
      "it has no namespaces and no partitions, as it is not Consul Enterprise"),
+    (b"HTTP request to an HTTPS server", Why.OTHER,
+     "it is to be reached by TLS: write https:// in front of its address"),
     (b"rpc error", Why.OTHER, "its agent does not reach a server of the cluster"),
 )  # fmt: skip
 _STATUSES: Final = {

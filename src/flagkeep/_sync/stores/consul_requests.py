@@ -12,6 +12,7 @@ from flagkeep._runtime.http_response import HttpResponse
 from flagkeep.errors import StoreClosed, StoreError, StoreUnavailable, UpstreamUnavailable
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage.consul_answers import (
+    NONE_GIVEN,
     NOT_CONSUL,
     NotConsul,
     Pair,
@@ -130,9 +131,10 @@ class ConsulRequests:
         reason = "the transaction failed, and nothing of it was done: see the log of the agent"
         return StoreUnavailable(self.settings.label, operation, reason)
 
-    def denied(self, operation: str, reason: str = "the token may not do all of it") -> StoreError:
+    def denied(self, operation: str) -> StoreError:
         """Return the error for a token that has too few rights."""
-        refusal = Refusal(Why.DENIED, reason)
+        has_token = bool(self._token(operation))
+        refusal = Refusal(Why.DENIED, "the token may not do all of it" if has_token else NONE_GIVEN)
         return refused(self.settings.label, operation, refusal, self.settings.names)
 
     # --- how it is asked ----------------------------------------------------------------------
@@ -174,7 +176,7 @@ class ConsulRequests:
                 answer = self._http.request(method, url, token, body, timeout=left)
             except UpstreamUnavailable as exc:
                 self.check_open(operation)
-                raise unreachable(self.settings.label, operation, exc) from exc
+                raise unreachable(self.settings.label, operation, exc, left) from exc
             refusal = answers.refusal(answer.status, answer.headers, answer.body)
             if refusal is None:
                 return answer

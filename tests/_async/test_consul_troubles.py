@@ -1,0 +1,381 @@
+"""A store in Consul in trouble: late or strange answers, limits, lost leaders, missing rights."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from flagkeep._async.stores.consul import AsyncConsulStore
+from flagkeep._runtime import aio as runtime
+from flagkeep.errors import StoreClosed, StoreUnavailable
+from tests._async.consul_stores import ME, many, sized, value
+from tests._async.store_suite import flag, flags, full, part, refs
+from tests._async.waiting import pause, until
+from tests.servers.consul import ConsulCluster, ConsulServer
+from tests.servers.consul_faults import ConsulFaults
+
+
+@pytest.fixture
+def opened(consul_url: str, consul_prefix: str) -> Callable[..., AsyncConsulStore]:
+    """Returns a store for a prefix of this test."""
+
+    def opened(name: str = "", **more: Any) -> AsyncConsulStore:
+        return AsyncConsulStore(consul_url, prefix=f"{consul_prefix}{name}", **more)
+
+    return opened
+
+
+@pytest.fixture
+def faults(consul_url: str) -> Iterator[ConsulFaults]:
+    """A proxy in front of the shared server."""
+    with ConsulFaults(consul_url) as faults:
+        yield faults
+
+
+@pytest.fixture
+def beset(faults: ConsulFaults, consul_prefix: str) -> AsyncConsulStore:
+    """A store behind that proxy."""
+    return AsyncConsulStore(faults.url, prefix=consul_prefix)
+
+
+@pytest.fixture
+def content(consul_server: ConsulServer, consul_prefix: str) -> Callable[[], dict[str, bytes]]:
+    """Returns what is stored, by key without the prefix."""
+
+    def content() -> dict[str, bytes]:
+        found = consul_server.content(f"{consul_prefix}/")
+        return {key.removeprefix(f"{consul_prefix}/"): value for key, value in found.items()}
+
+    return content
+
+
+# --- where transactions are not to be had ---------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("consul_here")
+async def test_an_agent_that_lets_us_only_read_is_read_from() -> None:
+    with ConsulServer({"http_config": {"allow_write_http_from": ["192.0.2.0/24"]}}) as server:
+        store = AsyncConsulStore(server.url)
+        assert await value(store) is None
+        assert await store.get_many(refs("a", "b", "é")) == {}
+        assert not (await store.get_all()).initialized
+        for write in (
+            lambda: store.replace(full(flags(a=1)), ME),
+            lambda: store.upsert(part(flags(a=1))),
+            store.clear,
+        ):
+            with pytest.raises(StoreUnavailable, match="allow_write_http_from"):
+                await write()
+        await store.aclose()
+
+
+async def test_without_transactions_everything_is_read_by_get(
+    opened: Callable[..., AsyncConsulStore],
+    beset: AsyncConsulStore,
+    faults: ConsulFaults,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "flagkeep.stores.consul")
+    writer = opened()
+    items = {**flags(a=1, b=2), "é": flag("é", 3)}
+    await writer.replace(full(items, segments=["s"]), ME)
+    faults.say("PUT txn", 403, b"Access is restricted")
+    assert await beset.get_many(refs("a", "none", "b")) == {
+        refs("a")[0]: flag("a", 1),
+        refs("b")[0]: flag("b", 2),
+    }
+    assert await beset.get_many(refs("é")) == {refs("é")[0]: flag("é", 3)}
+    contents = await beset.get_all()
+    assert (contents.initialized, contents.flags) == (True, items)
+    assert contents.segments == {"s": flag("s")}
+    await writer.clear()
+    contents = await beset.get_all()
+    assert (contents.initialized, contents.flags, contents.bad) == (False, {}, ())
+    assert faults.counts["PUT txn"] == 1
+    assert "reads key by key" in caplog.text
+    for store in (writer, beset):
+        await store.aclose()
+
+
+# --- time limits and outages ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keys", [("a",), ("a", "b")])
+async def test_a_server_that_says_nothing_is_waited_for_as_long_as_asked(
+    keys: tuple[str, ...], beset: AsyncConsulStore, faults: ConsulFaults
+) -> None:
+    await beset.replace(full(flags(a=1)))
+    faults.hang(None)
+    begun = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"consul 127.*get_many .* within 0\.1 s.*leader"):
+        await beset.get_many(refs(*keys), timeout=0.1)
+    with pytest.raises(StoreUnavailable, match="get_all"):
+        await beset.get_all(timeout=0.1)
+    with pytest.raises(StoreUnavailable, match="is_initialized"):
+        await beset.is_initialized(timeout=0.1)
+    assert runtime.monotonic() - begun < 2
+    faults.pass_on()
+    assert await value(beset, timeout=5.0) == 1
+    await beset.aclose()
+
+
+async def test_an_answer_that_drips_in_is_bounded_too(
+    beset: AsyncConsulStore, faults: ConsulFaults
+) -> None:
+    await beset.replace(full(flags(a=1)))
+    faults.drip(None, every=0.02)
+    begun = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match="within"):
+        await beset.get_all(timeout=0.2)
+    assert runtime.monotonic() - begun < 1
+    await beset.aclose()
+
+
+@pytest.mark.slow
+async def test_the_stores_own_limit_counts_where_none_is_given(
+    faults: ConsulFaults, consul_prefix: str
+) -> None:
+    store = AsyncConsulStore(faults.url, prefix=consul_prefix, timeout=0.1)
+    faults.hang(None)
+    begun = runtime.monotonic()
+    for ask in (
+        lambda: value(store),
+        lambda: value(store, timeout=60.0),
+        store.is_initialized,
+        store.read_record,
+    ):
+        with pytest.raises(StoreUnavailable, match=r"within 0\.1 s"):
+            await ask()
+    with pytest.raises(StoreUnavailable, match="within 1 s"):
+        await store.get_all()
+    assert runtime.monotonic() - begun < 5
+    await store.aclose()
+
+
+async def test_an_answer_that_is_cut_off_fails_and_the_next_is_whole(
+    beset: AsyncConsulStore, faults: ConsulFaults
+) -> None:
+    await beset.replace(full(many(20)))
+    faults.cut("PUT txn", after_bytes=700, times=1)
+    with pytest.raises(StoreUnavailable, match="broke"):
+        await beset.get_all()
+    assert (await beset.get_all()).flags == many(20)
+    faults.hang_up()
+    assert await value(beset, "f1") == 1  # a connection that was closed is no outage
+    await beset.aclose()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("consul_here")
+async def test_a_server_that_is_gone_and_comes_back() -> None:
+    with ConsulServer(on_disk=True) as server:
+        store = AsyncConsulStore(server.url)
+        await store.replace(full(flags(a=1)), ME)
+        server.kill()
+        with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{server.port}.*does it run"):
+            await value(store)
+        with pytest.raises(StoreUnavailable, match="replace failed"):
+            await store.replace(full(flags(a=2)), ME)
+        server.start()
+        assert await value(store) == 1
+        server.restart()
+        assert await store.upsert(part(flags(a=3))) == {}
+        assert await value(store) == 3
+        await store.aclose()
+
+
+async def test_something_else_than_a_consul_is_named_as_such(
+    beset: AsyncConsulStore, faults: ConsulFaults
+) -> None:
+    asks: list[Callable[[], Any]] = [
+        lambda: value(beset),
+        lambda: beset.get_many(refs("a", "b")),
+        beset.get_all,
+        beset.is_initialized,
+        beset.read_record,
+        lambda: beset.replace(full({})),
+        lambda: beset.upsert(part(flags(a=1))),
+    ]
+    for status, body in ((200, b"<html>"), (404, b"<html>nothing here</html>"), (200, b"{}")):
+        faults.answer(None, status, body)
+        for ask in asks:
+            with pytest.raises(StoreUnavailable, match="is not a Consul"):
+                await ask()
+        faults.pass_on()
+    faults.garble("PUT kv")
+    with pytest.raises(StoreUnavailable, match="is not a Consul"):
+        await beset.replace(full({"big": sized("big", 1, 450_000)}))
+    await beset.aclose()
+
+
+@pytest.mark.slow
+async def test_who_is_asked_too_much_is_asked_again_a_little_later(
+    beset: AsyncConsulStore, faults: ConsulFaults
+) -> None:
+    faults.throttle(None, times=2)
+    await beset.replace(full(flags(a=1)), ME)
+    faults.throttle_leader(None, times=3)
+    assert await beset.upsert(part(flags(a=2))) == {}
+    faults.throttle(None, times=2)
+    assert await value(beset) == 2
+    faults.answer(None, 429, b"", {"Retry-After": "1"}, times=1)
+    begun = runtime.monotonic()
+    assert await value(beset) == 2
+    assert runtime.monotonic() - begun >= 0.9
+    faults.throttle(None)
+    begun = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"asked too much \(HTTP 429\)"):
+        await value(beset, timeout=0.2)
+    faults.pass_on()
+    faults.answer(None, 503, b"", {"Retry-After": "60"})
+    with pytest.raises(StoreUnavailable, match=r"asked too much \(HTTP 503\)"):
+        await value(beset)
+    assert runtime.monotonic() - begun < 1
+    await beset.aclose()
+
+
+@pytest.mark.slow
+async def test_more_callers_than_an_agent_lets_connect_all_get_an_answer(
+    opened: Callable[..., AsyncConsulStore],
+) -> None:
+    store = opened(timeout=20.0)
+    await store.replace(full(flags(a=1)))
+    seen: list[int | None] = []
+
+    async def ask() -> None:
+        seen.append(await value(store))
+
+    tasks = [runtime.spawn("r", ask) for _ in range(250)]  # of one address it takes 200
+    for task in tasks:
+        assert await task.join(30)
+    assert seen == [1] * 250
+    await store.aclose()
+
+
+@pytest.mark.slow
+async def test_a_leader_that_is_lost_is_an_error_until_there_is_another(
+    consul_cluster: ConsulCluster,
+) -> None:
+    one, *others = consul_cluster.followers()
+    store = AsyncConsulStore(one.url)
+    stale = AsyncConsulStore(one.url, consistency="stale")
+    await store.replace(full(flags(a=1)), ME)
+    consul_cluster.leader().kill()
+    consul_cluster.leader()
+    assert await store.upsert(part(flags(a=2))) == {}
+    while await value(stale) != 2:  # it may lag behind
+        await pause()
+    for other in others:
+        other.kill()
+    give_up = runtime.monotonic() + 30
+    said = ""
+    while "no leader" not in said:  # who has led goes on for a moment
+        assert runtime.monotonic() < give_up, said
+        try:
+            await store.get_all()
+        except StoreUnavailable as exc:
+            said = exc.reason
+    with pytest.raises(StoreUnavailable, match="no leader"):
+        await store.replace(full(flags(a=3)), ME)
+    assert await value(stale) == 2
+    assert (await stale.get_all()).flags == flags(a=2)
+    others[0].start()
+    consul_cluster.leader()
+    assert await store.upsert(part(flags(a=3))) == {}
+    for each in (store, stale):
+        await each.aclose()
+
+
+# --- where and as whom ----------------------------------------------------------------------------
+
+
+async def test_consistency_and_datacenter_are_asked_for(
+    faults: ConsulFaults, consul_prefix: str
+) -> None:
+    for consistency in ("default", "consistent", "stale"):
+        store = AsyncConsulStore(
+            faults.url, prefix=consul_prefix, consistency=consistency, datacenter="dc1"
+        )
+        await store.replace(full(flags(a=1)), ME)
+        await store.upsert(part(flags(a=2)))
+        writing = [one.path for one in faults.requests]
+        faults.requests.clear()
+        await value(store)
+        await store.get_all()
+        await store.get_many(refs("a", "b"))
+        await store.is_initialized()
+        await store.read_record()
+        reading = [one.path for one in faults.requests]
+        faults.requests.clear()
+        assert all("dc=dc1" in path for path in [*writing, *reading])
+        named = [path.count(name) for path in reading for name in ("consistent", "stale")]
+        expected = {"default": [0, 0], "consistent": [1, 0], "stale": [0, 1]}[consistency]
+        assert named == expected * 5
+        # What decides about a write is never old.
+        assert not any(name in path for path in writing for name in ("consistent", "stale"))
+        await store.aclose()
+
+
+async def test_a_datacenter_that_is_not_there_is_named(
+    opened: Callable[..., AsyncConsulStore],
+) -> None:
+    store = opened(datacenter="mars")
+    for ask in (lambda: value(store), store.get_all, lambda: store.replace(full({}))):
+        with pytest.raises(StoreUnavailable, match="no such datacenter"):
+            await ask()
+    await store.aclose()
+
+
+async def test_a_consul_without_namespaces_is_never_used_as_if_it_had_them(
+    opened: Callable[..., AsyncConsulStore], content: Callable[[], dict[str, bytes]]
+) -> None:
+    for place in ({"namespace": "team"}, {"partition": "east"}):
+        store = opened(**place)
+        asks: list[Callable[[], Any]] = [
+            store.get_all,
+            lambda: store.get_many(refs("a", "b")),  # noqa: B023  called at once
+            lambda: store.upsert(part(flags(a=1))),  # noqa: B023
+            lambda: store.replace(full(flags(a=1)), ME),  # noqa: B023
+            store.clear,
+        ]
+        for ask in asks:
+            with pytest.raises(StoreUnavailable, match="not Consul Enterprise"):
+                await ask()
+        await store.aclose()
+    assert content() == {}
+
+
+async def test_a_closed_store_says_so_whatever_is_asked(
+    beset: AsyncConsulStore, faults: ConsulFaults
+) -> None:
+    await beset.replace(full(flags(a=1)))
+    faults.hang(None)
+    errors: list[Exception] = []
+
+    async def wait() -> None:
+        try:
+            await beset.get_all()
+        except StoreUnavailable as exc:
+            errors.append(exc)
+        except StoreClosed as exc:
+            errors.append(exc)
+
+    task = runtime.spawn("r", wait)
+    await until(lambda: faults.counts["PUT txn"] == 3)
+    await beset.aclose()
+    await beset.aclose()
+    assert await task.join(10)
+    assert [type(one) for one in errors] == [StoreClosed]
+    with pytest.raises(StoreClosed):
+        await beset.clear()
+
+
+def test_it_names_itself_without_secrets() -> None:
+    store = AsyncConsulStore("consul://[::1]", prefix="p", token="hunter2")
+    assert store.label == "consul [::1]:8500"
+    shown = f"{store!r} {vars(store)!r} {vars(store._requests)!r}"
+    assert "consul [::1]:8500 prefix='p'>" in shown
+    assert "hunter2" not in shown
+    assert (store.name, store.poll_interval) == ("consul", None)

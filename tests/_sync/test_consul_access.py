@@ -1,0 +1,349 @@
+"""A store in Consul and who may use it: rights, tokens, certificates."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flagkeep._sync.stores.consul import ConsulStore
+from flagkeep.config import HttpSettings
+from flagkeep.errors import ConfigError, StoreUnavailable
+from flagkeep.model.item import Kind
+from flagkeep.storage.consul_layout import Names
+from tests._sync.consul_stores import ME, many, record_at, sized, value
+from tests._sync.store_suite import flag, flags, full, part, refs
+from tests.servers.consul import ConsulServer
+from tests.servers.consul_faults import ConsulFaults
+
+pytestmark = pytest.mark.usefixtures("consul_here")
+
+OWN = Names("p").own
+READ = 'key_prefix "p/" { policy = "read" }'
+WRITE = 'key_prefix "p/" { policy = "write" }'
+READ_RECORD = f'key_prefix "{OWN}" {{ policy = "read" }}'
+WRITE_RECORD = f'key_prefix "{OWN}" {{ policy = "write" }}'
+
+
+@pytest.fixture(scope="module")
+def own_server(consul_here: None) -> Iterator[ConsulServer]:  # noqa: ARG001  it is built first
+    """A server that refuses whoever has no token."""
+    with ConsulServer(acl=True) as server:
+        yield server
+
+
+@pytest.fixture
+def server(own_server: ConsulServer) -> Iterator[ConsulServer]:
+    """The same, empty."""
+    yield own_server
+    own_server.delete("")
+
+
+@pytest.fixture
+def as_who(server: ConsulServer) -> Callable[..., ConsulStore]:
+    """Returns a store with a new token that has these rights."""
+
+    def as_who(*rules: str, prefix: str = "p") -> ConsulStore:
+        return ConsulStore(server.url, prefix=prefix, token=server.new_token(" ".join(rules)))
+
+    return as_who
+
+
+def revoke(server: ConsulServer, secret: str) -> None:
+    tokens = server.call("GET", "/v1/acl/tokens").json()
+    accessor = next(one["AccessorID"] for one in tokens if one["SecretID"] == secret)
+    assert server.call("DELETE", f"/v1/acl/token/{accessor}").status == 200
+
+
+# --- rights ---------------------------------------------------------------------------------------
+
+
+def test_the_rights_that_errors_ask_for_are_enough(
+    server: ConsulServer, as_who: Callable[..., ConsulStore]
+) -> None:
+    writer = as_who(WRITE, WRITE_RECORD)
+    writer.replace(full({**many(70), "é": flag("é"), "big": sized("big", 1, 450_000)}), ME)
+    assert writer.upsert(part(flags(a=1))) == {}
+    reader = as_who(READ, READ_RECORD)
+    assert reader.is_initialized()
+    assert value(reader) == 1
+    assert len(reader.get_many(refs("a", "é", "f1", "none"))) == 3
+    assert len((reader.get_all()).flags) == 73
+    record = reader.read_record()
+    assert record is not None
+    assert record.counts[Kind.FLAG] == 73
+    before = server.content("p/")
+    for write in (
+        lambda: reader.replace(full({})),
+        lambda: reader.replace(full(many(100)), ME),
+        lambda: reader.upsert(part(flags(a=2))),
+        lambda: reader.upsert(part({"big": sized("big", 2, 450_000)})),
+        reader.clear,
+    ):
+        with pytest.raises(StoreUnavailable) as caught:
+            write()
+        assert "may not" in caught.value.reason
+        for rule in (READ, READ_RECORD, 'writers policy = "write"'):
+            assert rule in caught.value.reason
+    assert server.content("p/") == before
+    writer.clear()
+    assert server.content("p/") == {}
+    for store in (writer, reader):
+        store.close()
+
+
+@pytest.mark.parametrize("rules", [(READ, READ_RECORD), ()])
+def test_what_may_not_be_read_is_never_taken_for_empty(
+    rules: tuple[str, ...], server: ConsulServer, as_who: Callable[..., ConsulStore]
+) -> None:
+    owner = ConsulStore(server.url, prefix="q", token=server.token)
+    owner.replace(full({**flags(a=1), "é": flag("é")}, segments=["s"]), ME)
+    stranger = as_who(*rules, prefix="q")
+    for ask in (
+        stranger.is_initialized,
+        stranger.get_all,
+        lambda: value(stranger),
+        lambda: value(stranger, "none"),
+        lambda: value(stranger, "é"),
+        lambda: stranger.get_many(refs("a", "none")),
+        lambda: stranger.upsert(part(flags(a=2))),
+        lambda: stranger.replace(full({}), ME),
+    ):
+        with pytest.raises(StoreUnavailable, match=r'key_prefix "q/" \{ policy = "read" \}'):
+            ask()
+    for store in (owner, stranger):
+        store.close()
+
+
+def test_one_flag_that_may_not_be_read_makes_a_set_incomplete(
+    server: ConsulServer, as_who: Callable[..., ConsulStore]
+) -> None:
+    owner = ConsulStore(server.url, prefix="p", token=server.token)
+    owner.replace(full(flags(a=1, b=1, secret=1)))
+    partial = as_who(WRITE, 'key "p/features/secret" { policy = "deny" }')
+    assert len(partial.get_many(refs("a", "b"))) == 2
+    for ask in (
+        partial.get_all,
+        lambda: partial.get_many(refs("a", "secret")),
+        lambda: partial.upsert(part(flags(a=2, secret=2))),
+        lambda: partial.replace(full(flags(a=2))),
+    ):
+        with pytest.raises(StoreUnavailable, match="may not"):
+            ask()
+    assert (owner.get_all()).flags == flags(a=1, b=1, secret=1)
+    for store in (owner, partial):
+        store.close()
+
+
+@pytest.mark.parametrize("more", [(), (READ_RECORD,)])
+def test_a_token_of_another_sdk_is_enough_but_for_the_record(
+    more: tuple[str, ...],
+    server: ConsulServer,
+    as_who: Callable[..., ConsulStore],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = as_who(WRITE, *more)
+    for version in (1, 3):
+        store.replace(full(flags(a=version)), ME)
+        assert store.upsert(part(flags(a=version + 1))) == {}
+        assert store.upsert(part({"big": sized("big", version, 450_000)})) == {}
+        store.replace(full(many(100, version)), ME)
+        assert (store.get_all()).flags == many(100, version)
+        assert store.read_record() is None
+    store.clear()
+    assert server.content("p/") == {}
+    assert record_at(server, "p") == {}
+    said = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert 1 <= len(said) <= 2  # about reading it, and about writing it
+    assert all(f'key_prefix "{OWN}"' in line for line in said)
+    store.close()
+
+
+def test_a_record_that_may_not_be_written_is_not_written_in_a_change_either(
+    server: ConsulServer, as_who: Callable[..., ConsulStore]
+) -> None:
+    owner = ConsulStore(server.url, prefix="p", token=server.token)
+    owner.replace(full(flags(a=1)), ME)
+    before = record_at(server, "p")
+    small, large = as_who(WRITE, READ_RECORD), as_who(WRITE, READ_RECORD)
+    assert small.upsert(part(flags(a=2))) == {}
+    assert large.upsert(part({"big": sized("big", 1, 450_000)})) == {}
+    assert len((owner.get_all()).flags) == 2
+    assert record_at(server, "p") == before
+    for store in (owner, small, large):
+        store.close()
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+
+
+def test_no_token_and_an_unknown_one_are_told_apart(server: ConsulServer) -> None:
+    for token, said in ((None, "none was given"), ("unknown", "not known")):
+        store = ConsulStore(server.url, prefix="p", token=token)
+        asks: list[Callable[[], Any]] = [
+            lambda: value(store),  # noqa: B023  called at once
+            store.is_initialized,
+            lambda: store.replace(full(flags(a=1)), ME),  # noqa: B023
+        ]
+        for ask in asks:
+            with pytest.raises(StoreUnavailable, match=said):
+                ask()
+        store.close()
+    unknown = ConsulStore(server.url, prefix="p", token="unknown")
+    with pytest.raises(StoreUnavailable, match="not known"):
+        unknown.read_record()
+    unknown.close()
+
+
+def test_a_token_file_is_read_again_when_a_request_is_refused(
+    server: ConsulServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    first, second = (server.new_token(f"{WRITE} {WRITE_RECORD}") for _ in range(2))
+    file.write_text(f"{first}\n")
+    store = ConsulStore(server.url, prefix="p", token_file=file)
+    store.replace(full(flags(a=1)), ME)
+    revoke(server, first)
+    with pytest.raises(StoreUnavailable, match="not known"):
+        value(store)
+    file.write_text(second)
+    assert value(store) == 1
+    assert store.upsert(part(flags(a=2))) == {}
+    reader, writer = server.new_token(f"{READ} {READ_RECORD}"), server.new_token(WRITE)
+    revoke(server, second)
+    file.write_text(reader)
+    assert (store.get_all()).flags == flags(a=2)
+    with pytest.raises(StoreUnavailable, match="may not"):
+        store.upsert(part(flags(a=3)))
+    file.write_text(writer)
+    assert store.upsert(part(flags(a=3))) == {}
+    stranger = server.new_token('key_prefix "q/" { policy = "write" }')
+    file.write_text(stranger)
+    assert value(store) == 3  # nobody has refused the old one
+    revoke(server, writer)
+    for ask in (lambda: value(store), store.get_all):
+        with pytest.raises(StoreUnavailable, match="may not"):
+            ask()
+    file.write_text(str(server.token))
+    assert (store.get_all()).flags == flags(a=3)
+    file.unlink()
+    assert value(store) == 3
+    store.close()
+
+
+def test_a_token_file_that_is_not_there_yet_is_named(
+    server: ConsulServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    store = ConsulStore(server.url, prefix="p", token_file=str(file))
+    with pytest.raises(StoreUnavailable, match=r"token_file '.*token' cannot be read: No such"):
+        store.get_all()
+    for text in (b"", b"two words", b"\xff\xfe"):
+        file.write_bytes(text)
+        with pytest.raises(StoreUnavailable, match="token_file"):
+            value(store)
+    file.write_text(str(server.token))
+    assert value(store) is None
+    store.close()
+
+
+def test_secrets_are_shown_nowhere(
+    server: ConsulServer, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = server.new_token(READ)
+    file = tmp_path / "file"
+    file.write_text(secret)
+    shown: list[object] = []
+    for store in (
+        ConsulStore(server.url, prefix="p", token=secret),
+        ConsulStore(server.url, prefix="p", token_file=file),
+    ):
+        store.get_all()
+        shown += [store, vars(store), vars(store._requests), store._settings, store.label]
+        with pytest.raises(StoreUnavailable) as caught:
+            store.replace(full(flags(a=1)), ME)
+        shown += [caught.value, caught.value.__cause__, caught.value.reason]
+        store.close()
+    for url in (f"http://me:{secret}@127.0.0.1:1", f"http://127.0.0.1:1/?token={secret}"):
+        with pytest.raises(ConfigError) as refused:
+            ConsulStore(url)
+        shown += [refused.value]
+    with pytest.raises(ConfigError) as refused:
+        ConsulStore(token=f"{secret} ")
+    nowhere = ConsulStore("http://127.0.0.1:1", token=secret)
+    with pytest.raises(StoreUnavailable) as caught:
+        nowhere.get_all()
+    shown += [refused.value, caught.value, caught.value.__cause__]
+    shown += [record.getMessage() for record in caplog.records if "flagkeep" in record.name]
+    texts = [f"{one!r} {one!s}" for one in shown]
+    assert not [text for text in texts if secret in text]
+    nowhere.close()
+
+
+def test_another_server_is_not_told_the_token(server: ConsulServer) -> None:
+    with ConsulFaults(server.url) as here, ConsulFaults(server.url) as there:
+        store = ConsulStore(here.url, prefix="p", token=server.token)
+        store.replace(full(flags(a=1)))
+        assert "authorization" in here.requests[-1].headers
+        here.answer("GET kv", 307, b"", {"Location": f"{there.url}/v1/kv/p/features/a?raw"})
+        with pytest.raises(StoreUnavailable, match="none was given"):
+            value(store)
+        assert "authorization" not in there.requests[0].headers
+        here.pass_on()
+        here.answer("PUT txn", 307, b"", {"Location": f"{there.url}/v1/txn"})
+        with pytest.raises(StoreUnavailable, match="somewhere else"):
+            store.get_all()
+        assert len(there.requests) == 1
+        store.close()
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_own_authority_and_client_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ConsulServer(tls=True, client_certificates=True) as server:
+        http = HttpSettings(
+            ca_file=server.ca_file, cert_file=server.cert_file, key_file=server.key_file
+        )
+        good = ConsulStore(server.url, http=http)
+        good.replace(full({**many(70), "big": sized("big", 1, 450_000)}), ME)
+        assert good.upsert(part(flags(a=2))) == {}
+        assert value(good, timeout=5.0) == 2
+        assert len((good.get_all()).flags) == 72
+        unknown = ConsulStore(server.url)
+        with pytest.raises(StoreUnavailable, match=r"authority that is not trusted here.*ca_file"):
+            unknown.get_all()
+        bare = ConsulStore(server.url, http=HttpSettings(ca_file=server.ca_file))
+        with pytest.raises(StoreUnavailable, match="cert_file and key_file"):
+            bare.get_all()
+        plain = ConsulStore(server.url.replace("https", "http"))
+        with pytest.raises(StoreUnavailable, match="write https://"):
+            plain.get_all()
+        for store in (good, unknown, bare, plain):
+            store.close()
+
+
+def test_a_server_without_tls_is_named(
+    server: ConsulServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    store = ConsulStore(server.url.replace("http", "https"))
+    with pytest.raises(StoreUnavailable, match="does not speak TLS"):
+        store.get_all()
+    store.close()
+
+
+def test_the_certificates_of_settings_need_https_and_are_checked_at_once(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text(json.dumps("no certificate"))
+    with pytest.raises(ConfigError, match="https://"):
+        ConsulStore(http=HttpSettings(ca_file=file))
+    with pytest.raises(ConfigError, match="PEM"):
+        ConsulStore("https://127.0.0.1:1", http=HttpSettings(ca_file=file))
