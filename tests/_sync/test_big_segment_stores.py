@@ -13,6 +13,7 @@ import pytest
 
 from flagkeep._sync.client import Client
 from flagkeep._sync.interfaces import BigSegmentStore
+from flagkeep._sync.stores.dynamodb_big_segments import DynamoDBBigSegmentStore
 from flagkeep._sync.stores.redis_big_segments import RedisBigSegmentStore
 from flagkeep._sync.stores.sqlite import SQLiteStore
 from flagkeep._sync.stores.sqlite_big_segments import SQLiteBigSegmentStore
@@ -33,7 +34,9 @@ from tests._sync.hand_source import HandSource, environment
 from tests._sync.segment_store import Asking
 from tests._sync.store_suite import flags, full, part
 from tests._sync.waiting import pause, until
-from tests.servers.big_segments import RedisWriter, SQLiteWriter
+from tests.servers import dynamodb
+from tests.servers.big_segments import DynamoDBWriter, RedisWriter, SQLiteWriter
+from tests.servers.dynamodb_faults import DynamoDBFaults
 from tests.servers.proxy import FaultProxy
 from tests.servers.redis import RedisServer
 from tests.servers.server import free_port
@@ -59,6 +62,23 @@ def in_sqlite(folder: Path) -> Backend:
     )
 
 
+def in_dynamodb(url: str, table: str) -> Backend:
+    return Backend(
+        lambda prefix: DynamoDBBigSegmentStore(table, prefix=prefix, **at(url)),
+        lambda prefix: DynamoDBWriter(url, table, prefix),
+    )
+
+
+def at(url: str) -> Any:
+    """Return where a DynamoDB Local is, and how to get in."""
+    return {
+        "endpoint": url,
+        "region": dynamodb.REGION,
+        "access_key_id": dynamodb.ACCESS_KEY_ID,
+        "secret_access_key": dynamodb.SECRET_ACCESS_KEY,
+    }
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_redis(name: str, redis_url: str) -> None:
     CHECKS[NAMES.index(name)](in_redis(redis_url))
@@ -69,6 +89,12 @@ def test_sqlite(name: str, tmp_path: Path) -> None:
     backend = in_sqlite(tmp_path)
     backend.writer("p")  # there is a file
     CHECKS[NAMES.index(name)](backend)
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("name", NAMES)
+def test_dynamodb(name: str, dynamodb_url: str, dynamodb_table: str) -> None:
+    CHECKS[NAMES.index(name)](in_dynamodb(dynamodb_url, dynamodb_table))
 
 
 # --- the suite finds what is wrong ----------------------------------------------------------------
@@ -536,6 +562,134 @@ def test_what_cannot_work_in_sqlite_is_refused_at_once(given: Any) -> None:
         SQLiteBigSegmentStore(**{"path": "flags.db", **given})
 
 
+# --- DynamoDB -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def door(dynamodb_url: str) -> Iterator[DynamoDBFaults]:
+    """What stands between a store and its DynamoDB."""
+    with DynamoDBFaults(dynamodb_url) as faults:
+        yield faults
+
+
+@pytest.mark.extras
+def test_nothing_but_one_strong_read_of_one_row_is_asked(
+    dynamodb_table: str, door: DynamoDBFaults
+) -> None:
+    store = DynamoDBBigSegmentStore(dynamodb_table, prefix="p", **at(door.url))
+    assert store.get_membership(HASH) == {}
+    assert (store.get_metadata()).last_up_to_date_ms is None
+    assert not store.get_membership("x" * 1025)  # no key is so long
+    asked = [json.loads(request.body) for request in door.requests]
+    name = {"S": "p:big_segments_metadata"}
+    for one, key in zip(
+        asked,
+        (
+            {"namespace": {"S": "p:big_segments_user"}, "key": {"S": HASH}},
+            {"namespace": name, "key": name},
+        ),
+        strict=True,
+    ):
+        assert one["Key"] == key
+        assert one["ConsistentRead"] is True
+    assert door.counts == {"GetItem": 2}
+    store.close()
+
+
+@pytest.mark.extras
+def test_a_table_that_is_missing_is_named_with_what_makes_it(dynamodb_url: str) -> None:
+    store = DynamoDBBigSegmentStore("no-such-table", **at(dynamodb_url))
+    for ask in (store.get_metadata, lambda: store.get_membership(HASH)):
+        with pytest.raises(StoreMissing, match="create-table --table-name no-such-table"):
+            ask()
+    store.close()
+
+
+@pytest.mark.extras
+def test_a_table_with_another_key_is_named(dynamodb_url: str) -> None:
+    name = "another-programs"
+    dynamodb.create_table(dynamodb_url, name, keys=[("id", "HASH")])
+    store = DynamoDBBigSegmentStore(name, **at(dynamodb_url))
+    with pytest.raises(StoreCorrupt, match="partition key namespace"):
+        store.get_membership(HASH)
+    store.close()
+    dynamodb.drop_table(dynamodb_url, name)
+
+
+@pytest.mark.extras
+def test_a_permission_that_is_missing_is_said(
+    dynamodb_table: str, door: DynamoDBFaults
+) -> None:
+    door.deny("GetItem")
+    store = DynamoDBBigSegmentStore(dynamodb_table, **at(door.url))
+    with pytest.raises(StoreUnavailable, match="dynamodb:GetItem"):
+        store.get_membership(HASH)
+    store.close()
+
+
+@pytest.mark.extras
+@pytest.mark.slow
+def test_a_read_that_is_throttled_is_tried_again_while_it_is_worth_it(
+    dynamodb_url: str, dynamodb_table: str, door: DynamoDBFaults
+) -> None:
+    DynamoDBWriter(dynamodb_url, dynamodb_table, "p").put(HASH, ["a.g1"], [])
+    store = DynamoDBBigSegmentStore(dynamodb_table, prefix="p", **at(door.url))
+    door.throttle("GetItem", times=2)
+    door.fail("GetItem", times=1)
+    assert store.get_membership(HASH, timeout=10.0) == {"a.g1": True}
+    assert door.counts == {"GetItem": 4}
+    door.throttle("GetItem")
+    begun = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match="throttled"):
+        store.get_membership(HASH, timeout=0.5)
+    assert runtime.monotonic() - begun < 10.0
+    assert door.counts["GetItem"] > 5
+    door.pass_on()
+    assert store.get_membership(HASH, timeout=10.0) == {"a.g1": True}
+    store.close()
+
+
+@pytest.mark.extras
+def test_a_dynamodb_that_hangs_is_not_waited_for_beyond_the_timeout(
+    dynamodb_table: str, door: DynamoDBFaults
+) -> None:
+    store = DynamoDBBigSegmentStore(dynamodb_table, timeout=30.0, **at(door.url))
+    assert not store.get_membership(HASH)
+    door.hang("GetItem")
+    begun = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"no answer within 0\.1 s"):
+        store.get_membership(HASH, timeout=0.1)
+    assert runtime.monotonic() - begun < 10.0
+    door.pass_on()
+    assert not store.get_membership(HASH)
+    store.close()
+
+
+@pytest.mark.extras
+def test_no_secret_of_dynamodb_is_shown(dynamodb_table: str, door: DynamoDBFaults) -> None:
+    door.error("GetItem", "UnrecognizedClientException", message="hunter2 is wrong")
+    given = {**at(door.url), "secret_access_key": SECRET, "session_token": SECRET}
+    store = DynamoDBBigSegmentStore(dynamodb_table, prefix="p", **given)
+    with pytest.raises(StoreUnavailable) as caught:
+        store.get_membership(HASH)
+    error = caught.value
+    said = [repr(store), repr(vars(store)), str(error), repr(error.args), repr(vars(error))]
+    assert "hunter2" not in "".join(said)
+    assert error.__suppress_context__
+    assert repr(store).startswith("<DynamoDBBigSegmentStore dynamodb ")
+    assert repr(store).endswith(" prefix='p'>")
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "given", [{"table": "a/b"}, {"prefix": "\ud800"}, {"timeout": 0}, {"role": "x"}]
+)
+@pytest.mark.extras
+def test_what_cannot_work_in_dynamodb_is_refused_at_once(given: Any) -> None:
+    with pytest.raises(ConfigError, match=next(iter(given))):
+        DynamoDBBigSegmentStore(**{"table": "flags", **given})
+
+
 # --- a client with a real store -------------------------------------------------------------------
 
 
@@ -602,6 +756,29 @@ def test_a_redis_that_is_killed_leaves_what_was_known_and_is_found_again(
     said = [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
     assert said != []
     assert all("cannot connect" in one or "was lost" in one for one in said)
+    assert (client.close()).complete
+
+
+@pytest.mark.extras
+@pytest.mark.slow
+def test_a_dynamodb_in_trouble_leaves_what_was_known_and_is_found_again(
+    dynamodb_url: str, dynamodb_table: str, door: DynamoDBFaults
+) -> None:
+    writer = DynamoDBWriter(dynamodb_url, dynamodb_table, "")
+    writer.put(HASH, ["s.g1"], [])
+    writer.synchronized(now_ms())
+    store = DynamoDBBigSegmentStore(dynamodb_table, **at(door.url))
+    assert (store.get_metadata()).last_up_to_date_ms  # the driver is loaded
+    client = client_of(store, context_cache_time=0.001, status_poll_interval=0.05)
+    assert seen_by(client) == (True, "HEALTHY")
+    for begin in (door.lose_answers, door.hang, door.throttle, door.fail):
+        begin("GetItem")
+        until_seen(client, (True, "STORE_ERROR"))
+        assert seen_by(client, Context.create("never asked")) == (False, "STORE_ERROR")
+        door.pass_on()
+        until_seen(client, (True, "HEALTHY"))
+    writer.synchronized(None)
+    until_seen(client, (True, "STALE"))
     assert (client.close()).complete
 
 
@@ -736,9 +913,11 @@ def test_a_store_that_keeps_to_a_timeout_is_asked_as_cheaply_as_the_colour_allow
         assert (Watched.threads == [here]) is runtime.IS_ASYNC  # little time is left: beside
 
 
+@pytest.mark.extras
 def test_all_are_big_segment_stores(tmp_path: Path) -> None:
     stores: list[BigSegmentStore] = [
         RedisBigSegmentStore(),
         SQLiteBigSegmentStore(tmp_path / "f.db"),
+        DynamoDBBigSegmentStore("flags"),
     ]
-    assert [store.name for store in stores] == ["redis", "sqlite"]
+    assert [store.name for store in stores] == ["redis", "sqlite", "dynamodb"]

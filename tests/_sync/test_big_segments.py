@@ -105,7 +105,7 @@ def test_what_is_remembered_can_be_looked_up_without_asking() -> None:
 
 
 def test_nothing_is_remembered_while_it_is_unknown_how_far_it_can_be_trusted() -> None:
-    with Asking(is_polled=False, patience=0.05) as asking:
+    with Asking(is_polled=False) as asking:
         asking.store.poll_gate.clear()
         found = asking.big.memberships(("amal",), runtime.monotonic() + 0.001)
         assert found["amal"].status is BigSegmentsStatus.STORE_ERROR

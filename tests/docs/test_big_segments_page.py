@@ -8,8 +8,11 @@ import pytest
 
 from flagkeep._runtime.redis_errors import BIG_SEGMENTS_ACL
 from flagkeep.stores import (
+    AsyncDynamoDBBigSegmentStore,
     AsyncRedisBigSegmentStore,
     AsyncSQLiteBigSegmentStore,
+    DynamoDBBigSegmentStore,
+    DynamoDBStore,
     RedisBigSegmentStore,
     RedisStore,
     SQLiteBigSegmentStore,
@@ -22,12 +25,19 @@ def test_the_rights_that_a_user_of_redis_needs_are_those_of_the_error() -> None:
     assert f"\n{BIG_SEGMENTS_ACL.replace('~P:', '~launchdarkly:')}\n" in PAGE
 
 
-def test_the_arguments_are_those_of_the_other_store() -> None:
-    wanted = inspect.signature(RedisStore.__init__).parameters
-    for store in (RedisBigSegmentStore, AsyncRedisBigSegmentStore):
-        found = inspect.signature(store.__init__).parameters
-        assert list(found) == list(wanted)
-        assert [one.default for one in found.values()] == [one.default for one in wanted.values()]
+@pytest.mark.parametrize(
+    ("store", "other"),
+    [
+        (RedisBigSegmentStore, RedisStore),
+        (AsyncRedisBigSegmentStore, RedisStore),
+        (DynamoDBBigSegmentStore, DynamoDBStore),
+        (AsyncDynamoDBBigSegmentStore, DynamoDBStore),
+    ],
+)
+def test_the_arguments_are_those_of_the_other_store(store: type, other: type) -> None:
+    found, wanted = (inspect.signature(one).parameters for one in (store, other))
+    assert list(found) == list(wanted)
+    assert [one.default for one in found.values()] == [one.default for one in wanted.values()]
 
 
 @pytest.mark.parametrize("store", [SQLiteBigSegmentStore, AsyncSQLiteBigSegmentStore])

@@ -8,7 +8,7 @@ import pytest
 from flagkeep.storage.big_segments import hash_of
 from tests.runtime.test_forked_big_segments import FLAGS
 from tests.runtime.test_forked_clients import run
-from tests.servers.big_segments import RedisWriter, SQLiteWriter, Writer
+from tests.servers.big_segments import DynamoDBWriter, RedisWriter, SQLiteWriter, Writer
 
 pytestmark = [
     pytest.mark.slow,
@@ -19,7 +19,9 @@ PROGRAM = """
 from flagkeep.storage.big_segments import hash_of
 
 settings = BigSegmentSettings(status_poll_interval=0.02, stale_after=1e9)
-client = Client(Config(source=flags, big_segments=settings), big_segment_store=store)
+patient = StorePolicy(deadline=30)  # the machine may be busy
+config = Config(source=flags, big_segments=settings, store_policy=patient)
+client = Client(config, big_segment_store=store)
 assert client.wait_until_ready(10)
 assert client.variation("f", USER, None) is True
 
@@ -62,5 +64,21 @@ def test_the_children_of_a_client_with_sqlite_open_the_file_anew(tmp_path: Path)
     store = f"""
 from flagkeep.stores import SQLiteBigSegmentStore
 store = SQLiteBigSegmentStore({str(tmp_path / "members.db")!r})
+"""
+    run(tmp_path, FLAGS + store + PROGRAM)
+
+
+@pytest.mark.extras
+def test_the_children_of_a_client_with_dynamodb_make_clients_of_their_own(
+    tmp_path: Path, dynamodb_url: str, dynamodb_table: str
+) -> None:
+    fill(DynamoDBWriter(dynamodb_url, dynamodb_table, ""))
+    store = f"""
+from flagkeep.stores import DynamoDBBigSegmentStore
+store = DynamoDBBigSegmentStore(
+    {dynamodb_table!r}, endpoint={dynamodb_url!r}, region="us-east-1",
+    access_key_id="dummy", secret_access_key="dummy",
+)
+store.get_metadata()  # the driver is loaded
 """
     run(tmp_path, FLAGS + store + PROGRAM)
