@@ -6,6 +6,8 @@ credentials, for which programs may be run and servers be asked, so that nobody 
 
 from typing import Any, Final
 
+import msgspec
+
 from flagkeep._runtime import fork
 from flagkeep._runtime.dynamodb_settings import Settings
 
@@ -21,7 +23,7 @@ def new_client(settings: Settings) -> Any:
     source = settings.session
     make = None if source is None else source.client
     if make is None:
-        source = botocore.session.Session(profile=settings.profile)
+        source = _session(settings.profile)
         make = source.create_client
     config = _config(settings, botocore.config.Config)
     arguments = {
@@ -41,10 +43,55 @@ def new_client(settings: Settings) -> Any:
     region = settings.region or _region_of(source)
     arguments["region_name"] = region
     profile = settings.profile or _profile_of(settings.session)
-    assuming = botocore.session.Session(profile=profile)
+    assuming = _session(profile)
     giver = make("sts", region_name=region, config=config, **keys)
     assuming.register_component("credential_provider", _Role(giver, settings.role))
     return assuming.create_client("dynamodb", **arguments)
+
+
+def _session(profile: str | None) -> Any:
+    """Return a session of our own, which reads answers faster than botocore's."""
+    from botocore.parsers import (  # type: ignore[import-untyped]  # noqa: PLC0415  is imported
+        ResponseParserFactory,
+    )
+    from botocore.session import Session  # noqa: PLC0415  likewise
+
+    class Factory(ResponseParserFactory):  # type: ignore[misc]  # it ships no types
+        def create_parser(self, protocol_name: str) -> Any:
+            parser = super().create_parser(protocol_name)
+            return _Parser(parser) if protocol_name == "json" else parser
+
+    session = Session(profile=profile)
+    session.register_component("response_parser_factory", Factory())
+    return session
+
+
+class _Parser:
+    """Reads the answers of DynamoDB, which are JSON of the very form that they are wanted in.
+
+    botocore goes through them attribute by attribute, looking for each of ten types: that takes
+    five times as long, and half of the time of a full replace in which nothing has changed. What
+    is binary stays in base64; errors, and what is no JSON object, are left to botocore.
+
+    Args:
+        parser: of botocore.
+    """
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    def parse(self, response: Any, shape: Any) -> Any:
+        """Return an answer."""
+        status = response["status_code"]
+        if status == 200:  # noqa: PLR2004  OK
+            try:
+                answer: Any = msgspec.json.decode(response["body"])
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                answer = None
+            if isinstance(answer, dict):
+                answer["ResponseMetadata"] = {"HTTPStatusCode": status}
+                return answer
+        return self._parser.parse(response, shape)
 
 
 def _config(settings: Settings, kind: Any) -> Any:

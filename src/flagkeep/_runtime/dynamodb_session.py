@@ -21,9 +21,12 @@ from flagkeep._runtime.dynamodb_driver import new_client
 from flagkeep._runtime.dynamodb_errors import TooSlow, translated
 from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep._runtime.greenlets import ThreadOfOneProcess
-from flagkeep.errors import StoreClosed, StoreError
+from flagkeep.errors import StoreClosed, StoreError, StoreUnavailable
+
+Answer = dict[str, Any]
 
 LONGEST: Final = 30.0  # seconds for one call, whatever hangs
+MOST_LEFT: Final = 50  # calls that hang; before there are more, the others fail at once
 
 # Clients of parent processes: never used, never closed, never collected.
 _abandoned: Final[list[object]] = []
@@ -45,6 +48,7 @@ class DynamoDBSession:
         self._client = settings.client
         self._lock = threading.Lock()  # held while a client is made
         self._is_closed = False
+        self._left: set[Aside] = set()  # changed in single steps, by any thread
         fork.watch(self, fork.Rank.STORE)
 
     def call(
@@ -53,7 +57,7 @@ class DynamoDBSession:
         method: str,
         arguments: Mapping[str, Any],
         timeout: float | None = None,
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """Return the answer to one request.
 
         Args:
@@ -73,44 +77,48 @@ class DynamoDBSession:
             timeout = LONGEST
         ends = None if timeout is None else time.monotonic() + timeout
 
-        def ask() -> dict[str, Any]:
-            answer: dict[str, Any] = getattr(self._ready_client(ends), method)(**arguments)
+        def ask() -> Answer:
+            client = self._ready_client(timeout, ends)
+            try:
+                answer: Answer = getattr(client, method)(**arguments)
+            finally:
+                if self._is_closed:  # meanwhile: its connection was still in use
+                    self._close_own(client)
             return answer
 
         try:
-            return ask() if timeout is None else within(timeout, ask)
+            return ask() if timeout is None else self._within(operation, timeout, ask)
         except StoreError:
             raise
         except Exception as exc:  # noqa: BLE001  whatever the driver and its plugins raise
             raise translated(exc, self._settings, operation, self._region()) from None
 
     def close(self) -> None:
-        """Close the connections that are not in use, the others when they are not any more."""
+        """Close the connections, those that are in use when they are not any more."""
         self._is_closed = True
         self._close_own(self._client)
 
     def after_fork(self) -> None:
         """Leave the parent's client to the parent."""
         self._lock = threading.Lock()
+        self._left = set()
         if self._settings.client is None and self._client is not None:
             _abandoned.append(self._client)
             self._client = None
 
-    def _ready_client(self, ends: float | None) -> Any:
+    def _ready_client(self, timeout: float | None, ends: float | None) -> Any:
         if self._client is not None:
             return self._client
         lock = self._lock
-        if not lock.acquire(timeout=-1 if ends is None else max(0.0, ends - time.monotonic())):
-            raise TooSlow(0.0)  # nobody listens any more
+        patience = -1 if ends is None else max(0.0, ends - time.monotonic())
+        if not lock.acquire(timeout=min(patience, threading.TIMEOUT_MAX)):
+            raise TooSlow(timeout)
         try:
             if self._client is None:
-                client = new_client(self._settings)
-                self._client = client
-            if self._is_closed:
-                self._close_own(self._client)
+                self._client = new_client(self._settings)
+            return self._client
         finally:
             lock.release()
-        return self._client
 
     def _close_own(self, client: Any) -> None:
         if client is not None and self._settings.client is None:
@@ -120,49 +128,70 @@ class DynamoDBSession:
         meta = getattr(self._client, "meta", None)
         return getattr(meta, "region_name", None)
 
+    def _within(self, operation: str, seconds: float, ask: Callable[[], Answer]) -> Answer:
+        """Return the answer, or raise what `ask` raises, in so many seconds.
 
-def within(seconds: float, fn: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what `fn` returns, or raise what it raises, in so many seconds.
-
-    Raises:
-        TooSlow: it did neither; it goes on, and nobody waits for it.
-    """
-    if threads.needs_pumping():  # no thread can run: then on the caller's time
-        return fn()
-    aside = _Aside(fn)
-    # The caller's context goes with it, for those who trace calls of boto3.
-    thread = threading.Thread(
-        target=copy_context().run, args=(aside.run,), name="flagkeep-dynamodb-call", daemon=True
-    )
-    try:
-        thread.start()
-    except RuntimeError:  # the process has all the threads it may have, or is ending
-        return fn()
-    if not aside.done.wait(seconds):
-        raise TooSlow(seconds)
-    return aside.result()
+        Raises:
+            TooSlow: it did neither; it goes on, and nobody waits for it.
+        """
+        if threads.needs_pumping():  # no thread can run: then on the caller's time
+            return ask()
+        if len(self._left) >= MOST_LEFT:
+            reason = f"{MOST_LEFT} earlier calls hang, in the DNS, the credentials or the table"
+            raise StoreUnavailable(self.label, operation, reason)
+        aside = Aside(ask)
+        if not aside.start():
+            return ask()
+        if not aside.done.wait(min(seconds, threading.TIMEOUT_MAX)):
+            left = self._left
+            left.add(aside)
+            aside.after(lambda: left.discard(aside))
+            raise TooSlow(seconds)
+        return aside.result()
 
 
-class _Aside:
+class Aside:
     """A call on another thread, and what came of it."""
 
-    def __init__(self, fn: Callable[[], dict[str, Any]]) -> None:
-        self._fn = fn
-        self._results: list[dict[str, Any]] = []
+    def __init__(self, ask: Callable[[], Answer]) -> None:
+        self._ask = ask
+        self._answers: list[Answer] = []
         self._error: BaseException | None = None
+        self._last: Callable[[], object] = bool
         self.done = threading.Event()
 
-    def run(self) -> None:
+    def start(self) -> bool:
+        """Begin; return whether that worked."""
+        # The caller's context goes with it, for those who trace calls of boto3.
+        run = copy_context().run
+        thread = threading.Thread(
+            target=run, args=(self._run,), name="flagkeep-dynamodb-call", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # the process has all the threads it may have, or is ending
+            return False
+        return True
+
+    def after(self, fn: Callable[[], object]) -> None:
+        """Call `fn` when it is over, maybe twice."""
+        self._last = fn
+        if self.done.is_set():
+            fn()
+
+    def result(self) -> Answer:
+        """Return the answer, or raise the error."""
+        if self._error is not None:
+            raise self._error
+        return self._answers[0]
+
+    def _run(self) -> None:
         exits.leave_signals_to_others()
         try:
             with ThreadOfOneProcess():
-                self._results.append(self._fn())
+                self._answers.append(self._ask())
         except BaseException as exc:  # noqa: BLE001  raised again where the caller is
             self._error = exc
         finally:
             self.done.set()
-
-    def result(self) -> dict[str, Any]:
-        if self._error is not None:
-            raise self._error
-        return self._results[0]
+            self._last()

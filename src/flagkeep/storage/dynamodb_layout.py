@@ -36,6 +36,8 @@ _NAMESPACE_BYTES: Final = 2048
 # The service takes 409,600 bytes. What is estimated is more than it counts, and a row must still
 # have room for the two attributes about parts.
 ROW_BYTES: Final = 409_000
+# Whatever its names are, a text of this size fits.
+SURELY_FITS: Final = ROW_BYTES // 2
 _ROW_OVERHEAD: Final = 100 + len("namespace" + "key" + "version" + "item")
 
 _NAMES: Final = {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
@@ -116,8 +118,6 @@ class Names:
 
     def has_room_for(self, ref: ItemRef, item: SerializedItem) -> bool:
         """Return whether an item fits into a row."""
-        if len(item.data) < ROW_BYTES // 2:  # nearly always
-            return True
         place = self.item(ref)
         names = len(place.namespace.encode()) + len(place.key.encode())
         size = _ROW_OVERHEAD + names + len(str(item.version)) + len(item.data)
@@ -178,9 +178,10 @@ def storable(changes: ChangeSet) -> tuple[ChangeSet, tuple[BadItem, ...]]:
     """Return `changes` without what no row can take, and a complaint for each such item."""
     kept, bad = without_unstorable(changes)
     ours = [
-        BadItem(*ref, *problem)
-        for ref, item in kept.items()
-        if (problem := _problem(ref.key, item)) is not None
+        BadItem(kind, key, *problem)
+        for kind in Kind
+        for key, item in kept.of(kind).items()
+        if (problem := _problem(key, item)) is not None
     ]
     if not ours:
         return kept, bad

@@ -10,6 +10,7 @@ number 0 and the row come last.
 """
 
 import zlib
+from binascii import a2b_base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -93,8 +94,14 @@ def item_of(ref: ItemRef, parts: Parts, version: int) -> SerializedItem | BadIte
 
 
 def _bytes(row: Row) -> bytes | None:
+    """Return what is in a part; it may still be as it travels."""
     attribute = row.get("item")
     found = None if attribute is None else attribute.get("B")
+    if isinstance(found, str):
+        try:
+            return a2b_base64(found, strict_mode=True)
+        except ValueError:
+            return None
     return found if isinstance(found, bytes) else None
 
 

@@ -11,6 +11,7 @@ from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage.dynamodb_layout import (
     ITEMS_PER_WRITE,
     ROW_BYTES,
+    SURELY_FITS,
     Arguments,
     Known,
     Names,
@@ -43,7 +44,13 @@ class Sorted:
 
     def __init__(self, names: Names, changes: ChangeSet) -> None:
         kept, bad = storable(changes)
-        large = [(ref, item) for ref, item in kept.items() if not names.has_room_for(ref, item)]
+        doubtful = [
+            (ItemRef(kind, key), item)
+            for kind in Kind
+            for key, item in kept.of(kind).items()
+            if len(item.data) > SURELY_FITS
+        ]
+        large = [(ref, item) for ref, item in doubtful if not names.has_room_for(ref, item)]
         hopeless = {ref for ref, item in large if not can_be_cut(names, ref, item)}
         if hopeless:
             rest = {ref: item for ref, item in kept.items() if ref not in hopeless}
@@ -51,7 +58,7 @@ class Sorted:
             problem = f"it is over {ROW_BYTES} bytes, and its key is too long for keeping parts"
             bad = (*bad, *(BadItem(*ref, "$", problem) for ref in hopeless))
         self.changes = kept
-        self.large = {ref for ref, _ in large} - hopeless
+        self.large = {ref: item for ref, item in large if ref not in hopeless}
         self.bad = bad
 
 
@@ -59,7 +66,7 @@ class Existing:
     """What is in the table before a full set is written, without the texts.
 
     Attributes:
-        rows: those of items.
+        rows: those of items, by kind and key.
         parts: the rows of parts, by item and number.
         tombstones: rows that are known to be tombstones.
         odd: rows that may be tombstones, or cannot be read.
@@ -68,15 +75,14 @@ class Existing:
     __slots__ = ("odd", "parts", "rows", "tombstones")
 
     def __init__(self, tombstones: Collection[ItemRef] = ()) -> None:
-        self.rows: dict[ItemRef, Known] = {}
+        self.rows: dict[Kind, dict[str, Known]] = {kind: {} for kind in Kind}
         self.parts: dict[ItemRef, dict[int, Row]] = {}
         self.tombstones = tombstones
         self.odd: set[ItemRef] = set()
 
     def take_rows(self, kind: Kind, page: Iterable[Row]) -> None:
         """Take note of rows of a kind."""
-        for row in page:
-            self.rows[ItemRef(kind, row["key"]["S"])] = known_of(row)
+        self.rows[kind] |= {row["key"]["S"]: known_of(row) for row in page}
 
     def take_odd(self, kind: Kind, page: Iterable[Row]) -> None:
         """Take note of rows of which their version says too little."""
@@ -93,23 +99,39 @@ class Existing:
     def may_hold_any_of(self, changes: ChangeSet) -> bool:
         """Return whether there are rows with the right version."""
         nothing = Known(None)
-        rows = self.rows
-        return any(rows.get(ref, nothing).version == item.version for ref, item in changes.items())
-
-    def holds_row(self, ref: ItemRef, item: SerializedItem) -> bool:
-        """Return whether the row of an item is right already."""
-        return (
-            self.rows.get(ref) == (item.version, None)
-            and ref not in self.odd
-            and item.deleted == (ref in self.tombstones)
+        return any(
+            self.rows[kind].get(key, nothing).version == item.version
+            for kind in Kind
+            for key, item in changes.of(kind).items()
         )
 
-    def holds_parts(self, ref: ItemRef, item: SerializedItem) -> bool:
+    def lacks(self, wanted: Sorted) -> dict[ItemRef, SerializedItem]:
+        """Return what is not there as it has to be."""
+        lacking = {}
+        for kind, rows in self.rows.items():
+            for key, item in wanted.changes.of(kind).items():
+                if rows.get(key) != (item.version, None) or not self._is_alike(kind, key, item):
+                    lacking[ItemRef(kind, key)] = item
+        for ref, item in wanted.large.items():
+            if self._holds_parts(ref, item):
+                lacking.pop(ref, None)
+            else:
+                lacking[ref] = item
+        return lacking
+
+    def _is_alike(self, kind: Kind, key: str, item: SerializedItem) -> bool:
+        """Return whether a row of the right version is a tombstone if the item is."""
+        if not self.odd and not self.tombstones:
+            return not item.deleted
+        ref = ItemRef(kind, key)
+        return ref not in self.odd and item.deleted == (ref in self.tombstones)
+
+    def _holds_parts(self, ref: ItemRef, item: SerializedItem) -> bool:
         """Return whether an item is there in parts, all of them and no others."""
         parts = self.parts.get(ref)
         if parts is None or count_of(parts, item.version) != len(parts):
             return False
-        row = self.rows.get(ref)
+        row = self.rows[ref.kind].get(ref.key)
         if row is None:
             return True
         is_older = row.version is None or row.version < item.version
@@ -134,23 +156,13 @@ class Replacement:
     def __init__(self, names: Names, wanted: Sorted, existing: Existing) -> None:
         self._names = names
         self._large = wanted.large
-        self.puts = [
-            (ref, item)
-            for ref, item in write_order(wanted.changes)
-            if not (
-                existing.holds_parts(ref, item)
-                if ref in wanted.large
-                else existing.holds_row(ref, item)
-            )
-        ]
+        self.puts = write_order(ChangeSet.partial(existing.lacks(wanted)))
         spared = {one.ref for one in wanted.bad}
-        keys = {kind: wanted.changes.of(kind) for kind in Kind}
-        gone = [ref for ref in existing.rows if ref.key not in keys[ref.kind]]
         self.deletes = [
             names.item(ref)
             for kind in (Kind.FLAG, Kind.SEGMENT)
-            for ref in gone
-            if ref.kind is kind and ref not in spared
+            for key in existing.rows[kind].keys() - wanted.changes.of(kind).keys()
+            if (ref := ItemRef(kind, key)) not in spared
         ]
         self.deletes += [
             names.part(ref, at)

@@ -1,0 +1,320 @@
+from typing import Any
+
+import pytest
+
+from flagkeep.errors import ConfigError
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
+from flagkeep.storage import dynamodb_layout as layout
+from flagkeep.storage.contents import WriterRecord
+from flagkeep.storage.dynamodb_layout import Known, Names, Place, Requests
+
+NAMES = Names("p")
+A = ItemRef(Kind.FLAG, "a")
+REQUESTS = Requests("flags")
+TEXT = '{"version":4}'
+HINT: dict[str, Any] = {"partsVersion": {"N": "5"}, "parts": {"N": "2"}}
+GONE = SerializedItem(7, deleted=True, data=b"null")
+
+
+def item(version: int, text: str = "") -> SerializedItem:
+    data = b'{"version":%d%b}' % (version, text.encode())
+    return SerializedItem(version, deleted=False, data=data)
+
+
+def row(key: str = "a", **attributes: Any) -> dict[str, Any]:
+    return {"namespace": {"S": "p:features"}, "key": {"S": key}, **attributes}
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_names_follow_the_prefix() -> None:
+    names = Names("env:1")
+    assert names.namespaces == {Kind.FLAG: "env:1:features", Kind.SEGMENT: "env:1:segments"}
+    assert names.marker == ("env:1:$inited", "env:1:$inited")
+    assert names.record == ("env:1:$flagkeep", "record")
+    assert names.item(A) == ("env:1:features", "a")
+    assert names.part(ItemRef(Kind.SEGMENT, "s/#1"), 2) == ("env:1:$flagkeep", "segments/s/#1#2")
+
+
+def test_without_a_prefix_names_begin_with_nothing() -> None:
+    names = Names("")
+    assert names.namespaces == {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
+    assert (names.marker.namespace, names.own) == ("$inited", "$flagkeep")
+
+
+@pytest.mark.parametrize("prefix", ["\ud800", 7, None, "x" * 2048])
+def test_a_prefix_that_cannot_be_stored_is_refused(prefix: Any) -> None:
+    with pytest.raises(ConfigError, match="prefix"):
+        Names(prefix)
+
+
+def test_the_longest_prefix_leaves_room_for_every_namespace() -> None:
+    longest = "é" * 1013
+    Names(longest)
+    for name in ("features", "$flagkeep", "big_segments_user", "big_segments_metadata"):
+        assert len(f"{longest}:{name}".encode()) <= 2048
+    with pytest.raises(ConfigError, match="2026 bytes"):
+        Names(longest + "x")
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("features/a#0", (A, 0)),
+        ("segments/a/b#1#12", (ItemRef(Kind.SEGMENT, "a/b#1"), 12)),
+        ("features/#3", (ItemRef(Kind.FLAG, ""), 3)),
+        ("features/a", None),
+        ("features/a#", None),
+        ("features/a#x", None),
+        ("features/a#²", None),
+        ("features#1", None),
+        ("metrics/a#1", None),
+        ("record", None),
+    ],
+)
+def test_parts_are_told_by_their_names(key: str, expected: object) -> None:
+    assert layout.part_of(key) == expected
+
+
+def test_parts_with_names_too_long_for_a_row_are_left_out() -> None:
+    long = ItemRef(Kind.FLAG, "x" * 1014)
+    assert NAMES.first_parts([A, long]) == {A: Place("p:$flagkeep", "features/a#0")}
+
+
+# --- what can be stored ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("a", None),
+        ("x" * 1024, None),
+        ("é" * 512, None),
+        (" \0", None),
+        ("", "empty"),
+        ("x" * 1025, "1024 bytes"),
+        ("é" * 513, "1024 bytes"),
+        ("a\ud800", "surrogate"),
+    ],
+)
+def test_keys_that_no_row_can_have_are_named(key: str, problem: str | None) -> None:
+    assert layout.can_be_stored(key) is (problem is None)
+    changes = ChangeSet(full=True, flags={key: item(1), "b": item(2)}, segments={"s": item(3)})
+    kept, bad = layout.storable(changes)
+    if problem is None:
+        assert (kept, bad) == (changes, ())
+        return
+    assert kept.full
+    assert (kept.flags, kept.segments) == ({"b": item(2)}, {"s": item(3)})
+    (complaint,) = bad
+    assert (complaint.ref, complaint.path) == ((Kind.FLAG, key), "$.key")
+    assert problem in complaint.problem
+
+
+def test_a_text_that_is_not_utf_8_cannot_be_stored() -> None:
+    odd = SerializedItem(1, deleted=False, data=b'{"a":"\xed\xa0\x80"}')
+    fine = item(1, ',"a":"é"')
+    kept, bad = layout.storable(ChangeSet(full=False, flags={"odd": odd, "fine": fine}))
+    assert kept.flags == {"fine": fine}
+    assert not kept.full
+    assert [(one.key, one.path) for one in bad] == [("odd", "$")]
+
+
+def test_versions_that_no_store_takes_are_named_too() -> None:
+    _, bad = layout.storable(ChangeSet(full=True, flags={"a": item(2**63), "": item(1)}))
+    assert [one.path for one in bad] == ["$.version", "$.key"]
+
+
+def test_a_row_has_room_for_so_much_and_no_more() -> None:
+    names = Names("é")
+    overhead = (
+        100 + len("namespacekeyversionitem") + len("é:features".encode()) + len("ключ".encode()) + 2
+    )
+    fits = SerializedItem(10, deleted=False, data=b"x" * (layout.ROW_BYTES - overhead))
+    over = SerializedItem(10, deleted=False, data=fits.data + b"x")
+    ref = ItemRef(Kind.FLAG, "ключ")
+    assert names.has_room_for(ref, fits)
+    assert not names.has_room_for(ref, over)
+    assert layout.ROW_BYTES < 409_600 - 100  # the limit of the service, and two short attributes
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def test_a_row_is_what_every_sdk_writes() -> None:
+    assert layout.row_of(NAMES.item(A), item(7)) == {
+        "namespace": {"S": "p:features"},
+        "key": {"S": "a"},
+        "version": {"N": "7"},
+        "item": {"S": '{"version":7}'},
+    }
+
+
+def test_a_row_comes_back_as_it_was_written() -> None:
+    for written in (
+        item(7, ',"é":"🚀"'),
+        SerializedItem(3, deleted=True, data=b'{"deleted":true,"version":3}'),
+    ):
+        assert layout.item_of(Kind.FLAG, layout.row_of(NAMES.item(A), written)) == written
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"version": {"N": "7"}, "item": {"S": "null"}}, GONE),
+        ({"item": {"S": TEXT}}, SerializedItem(4, False, TEXT.encode())),
+        ({"version": {"S": "9"}, "item": {"S": TEXT}}, SerializedItem(4, False, TEXT.encode())),
+        ({"version": {"N": "5"}, "item": {"S": TEXT}}, SerializedItem(5, False, TEXT.encode())),
+        ({"version": {"N": "5"}}, "no text"),
+        ({"version": {"N": "5"}, "item": {"B": b"{}"}}, "no text"),
+        ({"version": {"N": "5"}, "item": {"NULL": True}}, "no text"),
+        ({"version": {"N": "5"}, "item": {"M": {"version": {"N": "5"}}}}, "no text"),
+        ({"version": {"N": "5"}, "item": {"S": ""}}, "empty"),
+        ({"item": {"S": "null"}}, "not a JSON object"),
+        ({"version": {"N": "5"}, "item": {"S": '{"deleted":'}}, "JSON"),
+    ],
+)  # fmt: skip
+def test_rows_of_every_writer_are_read(attributes: dict[str, Any], expected: object) -> None:
+    found = layout.item_of(Kind.FLAG, row(**attributes))
+    if isinstance(expected, SerializedItem):
+        assert found == expected
+        assert layout.item_as_it_is(A, row(**attributes)) == expected
+        return
+    assert isinstance(found, BadItem)
+    assert found.ref == A
+    assert str(expected) in found.problem
+    assert not layout.item_as_it_is(A, row(**attributes)).deleted
+
+
+@pytest.mark.parametrize(
+    ("digits", "expected"),
+    [
+        ("7", 7), ("-7", -7), ("7.0", 7), ("1E+3", 1000), ("1e3", 1000), ("9" * 38, int("9" * 38)),
+        ("12E-1", None), ("7.5", None), ("NaN", None), ("Infinity", None), ("x", None), ("", None),
+    ],
+)  # fmt: skip
+def test_numbers_of_every_writer_are_read(digits: str, expected: int | None) -> None:
+    assert layout.number(row(version={"N": digits}), "version") == expected
+
+
+def test_what_is_no_number_is_none() -> None:
+    assert layout.number(row(version={"S": "7"}), "version") is None
+    assert layout.number(row(), "version") is None
+
+
+def test_a_lone_surrogate_in_a_row_hides_no_other_row() -> None:
+    found = layout.item_of(Kind.FLAG, row(version={"N": "1"}, item={"S": '{"a":"\ud800"}'}))
+    assert isinstance(found, SerializedItem)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({}, Known(None)),
+        ({"version": {"N": "3"}}, Known(3)),
+        ({"version": {"N": "3"}, **HINT}, Known(3, (5, 2))),
+        ({"partsVersion": {"N": "5"}}, Known(None)),
+        ({"partsVersion": {"S": "5"}, "parts": {"N": "2"}}, Known(None)),
+        ({"partsVersion": {"N": "5"}, "parts": {"N": "0"}}, Known(None)),
+        ({"partsVersion": {"N": "5"}, "parts": {"N": "1001"}}, Known(None)),
+        ({"version": {"N": "3"}, "parts": {"N": "2"}}, Known(3)),
+    ],
+)  # fmt: skip
+def test_a_row_tells_its_version_and_what_has_overtaken_it(
+    attributes: dict[str, Any], expected: Known
+) -> None:
+    assert layout.known_of(row(**attributes)) == expected
+
+
+def test_parts_outrank_a_row_only_where_they_are_newer() -> None:
+    assert layout.overtaken_by(row(**HINT), item(4)) == (5, 2)
+    assert layout.overtaken_by(row(**HINT), item(5)) is None
+    assert layout.overtaken_by(row(), item(4)) is None
+    assert layout.overtaken_by(row(**HINT), BadItem(*A, "$", "broken")) == (5, 2)
+
+
+def test_a_record_counts_how_often_it_was_written() -> None:
+    record = WriterRecord(writer="w")
+    first = layout.record_row(NAMES.record, record, None)
+    assert first == {
+        "namespace": {"S": "p:$flagkeep"},
+        "key": {"S": "record"},
+        "version": {"N": "1"},
+        "item": {"S": '{"writer":"w"}'},
+    }
+    assert layout.record_row(NAMES.record, record, first)["version"] == {"N": "2"}
+    assert layout.record_row(NAMES.record, record, row())["version"] == {"N": "1"}
+    assert layout.record_in(first) == record
+    assert layout.record_in(None) is None
+    assert layout.record_in(row(item={"S": "?"})) is None
+
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+def test_every_read_is_strongly_consistent() -> None:
+    key = NAMES.item(A).as_key()
+    assert REQUESTS.get(NAMES.item(A)) == {"TableName": "flags", "Key": key, "ConsistentRead": True}
+    assert REQUESTS.get_many([key]) == {
+        "RequestItems": {"flags": {"Keys": [key], "ConsistentRead": True}}
+    }
+    for ask in (REQUESTS.query, REQUESTS.query_known, REQUESTS.query_odd):
+        assert ask("n", None)["ConsistentRead"] is True
+
+
+def test_a_page_begins_where_the_last_one_ended() -> None:
+    key = NAMES.item(A).as_key()
+    for ask in (REQUESTS.query, REQUESTS.query_known, REQUESTS.query_odd):
+        assert "ExclusiveStartKey" not in ask("n", None)
+        assert ask("n", key)["ExclusiveStartKey"] == key
+        assert ask("n", key)["ExpressionAttributeValues"][":namespace"] == {"S": "n"}
+
+
+def test_what_is_known_of_rows_is_read_without_their_texts() -> None:
+    asked = REQUESTS.query_known("n", None)
+    names = {
+        asked["ExpressionAttributeNames"][sign]
+        for sign in asked["ProjectionExpression"].split(", ")
+    }
+    assert names == {"key", "version", "partsVersion", "parts"}
+
+
+def test_a_condition_names_what_was_seen() -> None:
+    seen = row(version={"N": "3"}, item={"S": "{}"})
+    condition, names, values = layout.as_seen(seen)
+    assert condition == "attribute_exists(#k) AND #v = :v AND attribute_not_exists(#w)"
+    assert names == {"#k": "key", "#v": "version", "#w": "partsVersion"}
+    assert values == {":v": {"N": "3"}}
+    assert layout.as_seen(None) == ("attribute_not_exists(#k)", {"#k": "key"}, {})
+
+
+def test_a_row_is_put_over_what_was_seen_or_over_nothing() -> None:
+    new = layout.row_of(NAMES.item(A), item(7))
+    over_nothing = REQUESTS.put_over(new, None)
+    assert "ExpressionAttributeValues" not in over_nothing  # the service refuses an empty one
+    over = REQUESTS.put_over(new, row(partsVersion={"N": "5"}))
+    assert over["ExpressionAttributeValues"] == {":w": {"N": "5"}}
+    assert over["Item"] == over_nothing["Item"] == new
+
+
+def test_a_newer_item_is_put_on_a_condition_and_says_what_was_there() -> None:
+    asked = REQUESTS.put_if_newer(layout.row_of(NAMES.item(A), item(7)))
+    assert asked["ExpressionAttributeValues"][":v"] == {"N": "7"}
+    assert asked["ReturnValues"] == asked["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
+
+
+def test_batches_put_and_delete() -> None:
+    new = layout.row_of(NAMES.item(A), item(7))
+    batch = [layout.put_in_batch(new), layout.delete_in_batch(NAMES.item(A))]
+    assert REQUESTS.write(batch) == {
+        "RequestItems": {
+            "flags": [
+                {"PutRequest": {"Item": new}},
+                {"DeleteRequest": {"Key": {"namespace": {"S": "p:features"}, "key": {"S": "a"}}}},
+            ]
+        }
+    }
+    assert REQUESTS.delete(NAMES.item(A))["Key"] == NAMES.item(A).as_key()
+    assert REQUESTS.delete_older(NAMES.item(A), 4)["ExpressionAttributeValues"][":v"] == {"N": "4"}
