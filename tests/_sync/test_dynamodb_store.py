@@ -1,0 +1,537 @@
+"""What is particular to the store in DynamoDB; what it shares with others is in the suite."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from flagkeep._sync.stores.dynamodb import DynamoDBStore
+from flagkeep._runtime import threads as runtime
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.model.tombstone import tombstone
+from flagkeep.storage.contents import Tally
+from flagkeep.storage.dynamodb_layout import can_be_stored
+from tests._sync import store_suite
+from tests._sync.dynamodb_stores import ME, Table, many, store_at, value
+from tests._sync.store_suite import CHECKS, Backend, flag, flags, full, part, refs
+from tests._sync.test_stores_rows import BAD_ROWS, TOMBSTONES
+from tests.servers.dynamodb_faults import DynamoDBFaults, error
+
+NAMES = [check.__name__ for check in CHECKS]
+Open = Callable[..., DynamoDBStore]
+
+
+@pytest.fixture
+def table(dynamodb_url: str, dynamodb_table: str) -> Table:
+    return Table(dynamodb_url, dynamodb_table)
+
+
+@pytest.fixture
+def opened(table: Table) -> Open:
+    """Opens a store for a prefix."""
+
+    def opened(prefix: str = "p", **more: Any) -> DynamoDBStore:
+        return store_at(table.url, table.name, prefix=prefix, **more)
+
+    return opened
+
+
+@pytest.fixture
+def faults(dynamodb_url: str) -> Iterator[DynamoDBFaults]:
+    """A proxy in front of the server, which counts what is asked."""
+    with DynamoDBFaults(dynamodb_url) as faults:
+        yield faults
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dynamodb(name: str, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = tuple(key for key in store_suite.ODD_KEYS if can_be_stored(key))
+    assert set(store_suite.ODD_KEYS) - set(keys) == {"", "x" * 2000}
+    monkeypatch.setattr(store_suite, "ODD_KEYS", keys)
+    CHECKS[NAMES.index(name)](Backend(opened))
+
+
+# --- the layout -----------------------------------------------------------------------------------
+
+
+def test_a_full_set_lies_where_every_sdk_looks_for_it(opened: Open, table: Table) -> None:
+    store = opened("")
+    gone = tombstone(Kind.FLAG, "gone", 7)
+    store.replace(full({"é": flag("é", 3), "gone": gone}, segments=["s"]))
+    assert table.content() == {
+        ("features", "é"): {"version": {"N": "3"}, "item": {"S": flag("é", 3).data.decode()}},
+        ("features", "gone"): {"version": {"N": "7"}, "item": {"S": gone.data.decode()}},
+        ("segments", "s"): {"version": {"N": "1"}, "item": {"S": flag("s").data.decode()}},
+        ("$inited", "$inited"): {},
+    }
+    store.replace(full({}), ME)
+    assert table.keys() == {("$inited", "$inited"), ("$flagkeep", "record")}
+    store.close()
+
+
+def test_the_record_says_meanwhile_that_the_set_is_not_whole(
+    opened: Open, table: Table, faults: DynamoDBFaults
+) -> None:
+    seen = []
+
+    def look(request: Any, ask: Callable[[Any], Any]) -> Any:
+        seen.append(json.loads(table.content()["p:$flagkeep", "record"]["item"]["S"]))
+        return ask(request)
+
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(a=1)), ME)
+    first = store.read_record()
+    faults.on("BatchWriteItem", look)
+    store.replace(full(flags(a=2)), ME)
+    assert [(one["writer"], one["replacing"], one["replaces"]) for one in seen] == [("me", True, 1)]
+    assert first is not None
+    assert seen[0]["digest"] == first.digest
+    last = store.read_record()
+    assert last is not None
+    assert (last.replacing, last.replaces) == (False, 2)
+    assert table.content()["p:$flagkeep", "record"]["version"] == {"N": "4"}
+    store.close()
+
+
+def test_without_a_record_nobody_takes_half_a_set_for_a_whole_one(
+    opened: Open, table: Table, faults: DynamoDBFaults
+) -> None:
+    seen = []
+
+    def look(request: Any, ask: Callable[[Any], Any]) -> Any:
+        seen.append(("p:$flagkeep", "record") in table.content())
+        return ask(request)
+
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(a=1)), ME)
+    faults.on("BatchWriteItem", look)
+    store.replace(full(flags(a=2)))
+    assert seen == [False]
+    assert store.read_record() is None
+    store.close()
+
+
+def test_everything_is_written_in_order_and_the_marker_last(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(old=1)))
+    faults.requests.clear()
+    needs = flag("a", 2, prerequisites='[{"key":"z","variation":0}]')
+    gone = tombstone(Kind.FLAG, "gone", 2)
+    items = {"gone": gone, "a": needs, **many(30), "z": flag("z")}
+    store.replace(full(items, segments=["s"]), ME)
+    done: list[str] = []
+    for request in faults.requests:
+        asked = json.loads(request.body)
+        if request.operation == "PutItem":
+            done.append("put " + asked["Item"]["key"]["S"])
+        elif request.operation == "BatchWriteItem":
+            (batch,) = asked["RequestItems"].values()
+            assert len(batch) <= 25
+            for one in batch:
+                (row,) = one.values()
+                done.append((row.get("Item") or row["Key"])["key"]["S"])
+    order = ["put record", "s", "z", "a", *many(30), "gone", "old", "put record"]
+    assert done == order
+    store.clear()
+    faults.requests.clear()
+    store.replace(full(flags(a=1)), ME)
+    writes = [request for request in faults.requests if request.operation == "PutItem"]
+    last = [json.loads(request.body)["Item"]["key"]["S"] for request in writes]
+    assert last == ["record", "p:$inited", "record"]
+    store.close()
+
+
+def test_what_belongs_to_others_stays(opened: Open, table: Table) -> None:
+    others = [
+        ("p:big_segments_user", "hash"),
+        ("p:big_segments_metadata", "p:big_segments_metadata"),
+        ("p:metrics", "m"),
+        ("p", "a"),
+        ("p:features:x", "a"),
+        ("p1:features", "a"),
+        ("features", "a"),
+        ("$inited", "$inited"),
+        ("p:$flagkeep", "lease"),
+    ]
+    for namespace, key in others:
+        table.put(namespace, key)
+    store = opened("p")
+    store.replace(full(flags(a=1), segments=["s"]), ME)
+    store.replace(full({}))
+    assert table.keys() == {*others, ("p:$inited", "p:$inited")}
+    store.replace(full(flags(a=1)), ME)
+    store.clear()
+    assert table.keys() == set(others) - {("p:$flagkeep", "lease")}
+    store.close()
+
+
+def test_an_item_that_no_row_can_take_is_named_and_hides_no_other(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = opened()
+    odd = {"": flag(""), "x" * 1025: flag("x"), "\ud800": flag("?")}
+    items = {**odd, "a": flag("a"), "bytes": SerializedItem(1, False, b'{"a":"\xff"}')}
+    store.replace(full(items), ME)
+    contents = store.get_all()
+    assert (contents.flags, contents.bad) == (flags(a=1), ())
+    assert store.get_many(refs(*items)) == {refs("a")[0]: flag("a")}
+    said = [entry.getMessage() for entry in caplog.records]
+    assert len([line for line in said if "not stored" in line]) == 4
+    assert any("empty key" in line for line in said)
+    record = store.read_record()
+    assert record is not None
+    assert record.digest == Tally.of_set(full(flags(a=1))).digest
+    assert store.upsert(part({**odd, "b": flag("b", 2)})) == {}
+    assert (store.get_all()).flags == flags(a=1, b=2)
+    assert store.upsert(part({"": flag("")})) == {}
+    store.close()
+
+
+def test_an_item_that_cannot_be_stored_any_more_keeps_its_last_good_row(
+    opened: Open,
+) -> None:
+    store = opened()
+    store.replace(full(flags(a=1, b=1)), ME)
+    store.replace(full({"a": flag("a", 2**63), "b": flag("b", 2)}), ME)
+    assert (store.get_all()).flags == flags(a=1, b=2)
+    record = store.read_record()
+    assert record is not None
+    assert record.digest == Tally.of_set(full(flags(a=1, b=2))).digest
+    store.close()
+
+
+# --- what other writers do ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("writer", TOMBSTONES)
+def test_tombstones_of_every_writer_are_read(writer: str, opened: Open, table: Table) -> None:
+    namespace, text = TOMBSTONES[writer]
+    kind = Kind.FLAG if namespace == "features" else Kind.SEGMENT
+    store = opened()
+    store.replace(full(flags(a=1), segments=["s"]))
+    table.put_item("gone", 7, text, f"p:{namespace}")
+    found = SerializedItem(7, deleted=True, data=text.encode())
+    contents = store.get_all()
+    assert contents.of(kind)["gone"] == found
+    assert contents.bad == ()
+    assert store.get_many(refs("gone", kind=kind)) == {ItemRef(kind, "gone"): found}
+    if kind is Kind.FLAG:
+        late = part(flags(gone=7))
+        assert store.upsert(late) == {ItemRef(kind, "gone"): found}
+        assert store.upsert(part(flags(gone=8))) == {}
+    store.close()
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_a_bad_row_is_named_and_hides_no_other(name: str, opened: Open, table: Table) -> None:
+    cell = BAD_ROWS[name]
+    store = opened()
+    store.replace(full(flags(a=1)), ME)
+    item: dict[str, Any] = {"item": {"S": cell}} if isinstance(cell, str) else {}
+    if isinstance(cell, bytes):
+        item = {"item": {"B": "AP/+"}}
+    table.put("p:features", "bad", version={"N": "5"}, **item)
+    contents = store.get_all()
+    assert contents.flags == flags(a=1)
+    if name != "deleted by a word":
+        assert [bad.key for bad in contents.bad] == ["bad"]
+    (found,) = (store.get_many(refs("bad"))).values()
+    assert not found.deleted
+    # What cannot be read protects nothing, whatever version it claims to be.
+    assert store.upsert(part(flags(bad=1))) == {}
+    assert (store.get_all()).flags == flags(a=1, bad=1)
+    record = store.read_record()
+    assert record is not None
+    assert record.digest == Tally.of_set(full(flags(a=1, bad=1))).digest
+    store.close()
+
+
+# Those whose version is right and whose outside is that of an object are taken for right.
+@pytest.mark.parametrize("name", sorted(BAD_ROWS.keys() - {"broken", "deleted by a word"}))
+def test_a_full_set_mends_rows_that_cannot_be_read(
+    name: str, opened: Open, table: Table
+) -> None:
+    cell = BAD_ROWS[name]
+    store = opened()
+    item: dict[str, Any] = {"item": {"S": cell}} if isinstance(cell, str) else {}
+    if isinstance(cell, bytes):
+        item = {"item": {"B": "AP/+"}}
+    table.put("p:features", "a", version={"N": "5"}, **item)
+    store.replace(full(flags(a=5)))
+    assert (store.get_all()).flags == flags(a=5)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "version", [{}, {"version": {"S": "9"}}, {"version": {"NULL": True}}, {"version": {"N": "0.5"}}]
+)
+def test_a_row_without_a_whole_version_is_read_by_its_text(
+    version: dict[str, Any], opened: Open, table: Table
+) -> None:
+    store = opened()
+    table.put("p:features", "a", item={"S": flag("a", 7).data.decode()}, **version)
+    assert (store.get_all()).flags == flags(a=7)
+    assert value(store) == 7
+    assert store.upsert(part(flags(a=1))) == {}
+    assert value(store) == 1
+    store.close()
+
+
+def test_the_row_names_the_item_and_not_its_text(opened: Open, table: Table) -> None:
+    store = opened()
+    table.put_item("real", 3, flag("other", 2).data.decode())
+    found = SerializedItem(3, deleted=False, data=flag("other", 2).data)
+    assert (store.get_all()).flags == {"real": found}
+    assert store.get_many(refs("real", "other")) == {refs("real")[0]: found}
+    store.close()
+
+
+def test_any_marker_counts(opened: Open, table: Table) -> None:
+    table.put("p:$inited", "p:$inited", extra={"S": "x"})
+    store = opened()
+    assert store.is_initialized()
+    assert (store.get_all()).initialized
+    store.close()
+
+
+def test_a_foreign_tombstone_of_the_same_version_is_written_over(
+    opened: Open, table: Table
+) -> None:
+    for text in ('{"version":5,"deleted":true}', '{"version": 5, "deleted": true}', "null"):
+        store = opened()
+        table.put_item("a", 5, text)
+        store.replace(full(flags(a=5)))
+        assert (store.get_all()).flags == flags(a=5)
+        store.close()
+
+
+def test_a_tombstone_of_the_same_version_is_written_over(opened: Open) -> None:
+    store = opened()
+    gone = tombstone(Kind.FLAG, "a", 5)
+    for item in (flag("a", 5), gone, flag("a", 5), gone, gone):
+        store.replace(full({"a": item}))
+        assert (store.get_all()).flags == {"a": item}
+    store.replace(full(flags(a=5)))
+    assert store.upsert(part({"a": tombstone(Kind.FLAG, "a", 6)})) == {}
+    store.replace(full(flags(a=6)))
+    assert (store.get_all()).flags == flags(a=6)
+    store.close()
+
+
+# --- much, and little -----------------------------------------------------------------------------
+
+
+def test_everything_is_read_and_written_page_by_page(
+    opened: Open, table: Table, faults: DynamoDBFaults
+) -> None:
+    store = opened(endpoint=faults.url)
+    items = many(260, size=12_000)  # three pages of 1 MB, and more than two batches of keys
+    store.replace(full(items), ME)
+    contents = store.get_all()
+    assert contents.flags == items
+    assert faults.counts["Query"] == 3 + (3 + 1 + 1)
+    found = store.get_many(refs(*items))
+    assert {ref.key: item for ref, item in found.items()} == items
+    store.replace(full(many(2, version=2)))
+    assert len(table.keys()) == 2 + 1
+    store.close()
+
+
+def test_a_full_set_in_which_nothing_changed_writes_nothing(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    items = {**many(30), "gone": tombstone(Kind.FLAG, "gone", 1)}
+    store = opened(endpoint=faults.url)
+    store.replace(full(items, segments=["s"]), ME)
+    faults.counts.clear()
+    store.replace(full(items, segments=["s"]), ME)
+    assert faults.counts == {"BatchGetItem": 1, "Query": 3, "PutItem": 1}  # the record
+    faults.counts.clear()
+    store.replace(full({**items, "f00003": flag("f00003", 2)}, segments=["s"]))
+    assert faults.counts["BatchWriteItem"] == 1
+    store.close()
+    other = opened(endpoint=faults.url)
+    faults.requests.clear()
+    other.replace(full({**items, "f00003": flag("f00003", 2)}, segments=["s"]))
+    writes = [one for one in faults.requests if one.operation == "BatchWriteItem"]
+    assert [body.count(b"PutRequest") for _, _, _, _, body in writes] == [1]  # the tombstone
+    other.close()
+
+
+def test_a_full_set_in_which_nothing_changed_restores_a_lost_marker(
+    opened: Open, table: Table
+) -> None:
+    store = opened()
+    store.replace(full(flags(a=1)), ME)
+    table.delete("p:$inited", "p:$inited")
+    assert not store.is_initialized()
+    store.replace(full(flags(a=1)), ME)
+    assert store.is_initialized()
+    record = store.read_record()
+    assert record is not None
+    assert not record.replacing
+    store.close()
+
+
+def test_every_read_is_strongly_consistent(opened: Open, faults: DynamoDBFaults) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(a=1, b=1)), ME)
+    store.upsert(part(flags(a=2)))
+    store.get_all()
+    store.get_many(refs("a", "b"))
+    value(store)
+    store.is_initialized()
+    store.read_record()
+    reads = []
+    for request in faults.requests:
+        if request.operation in {"GetItem", "BatchGetItem", "Query"}:
+            asked = json.loads(request.body)
+            reads += asked.get("RequestItems", {"": asked}).values()
+    assert len(reads) > 10
+    assert all(one["ConsistentRead"] is True for one in reads)
+    store.close()
+
+
+def test_one_item_costs_one_read(opened: Open, faults: DynamoDBFaults) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(a=1, b=1)))
+    faults.counts.clear()
+    assert value(store) == 1
+    assert faults.counts == {"GetItem": 1}
+    assert len(store.get_many(refs("a", "b", "a"))) == 2
+    assert faults.counts == {"GetItem": 1, "BatchGetItem": 1}
+    store.close()
+
+
+def test_what_is_there_instead_comes_with_the_refusal(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(a=3)))
+    faults.counts.clear()
+    assert store.upsert(part(flags(a=2))) == {refs("a")[0]: flag("a", 3)}
+    assert faults.counts == {"BatchGetItem": 1, "PutItem": 1}
+    store.close()
+
+
+def test_a_server_that_says_no_more_than_no_is_asked_what_is_there(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    def forget(_: Any, __: Any) -> Any:
+        return error("ConditionalCheckFailedException", "The conditional request failed")
+
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(a=3)), ME)
+    faults.on("PutItem", forget, times=1)
+    assert store.upsert(part(flags(a=2))) == {refs("a")[0]: flag("a", 3)}
+    faults.on("PutItem", forget, times=2)
+    assert store.upsert(part(flags(a=4))) == {}
+    assert value(store) == 4
+    faults.on("PutItem", forget, times=1, after=1)  # the record
+    assert store.upsert(part(flags(a=5))) == {}
+    record = store.read_record()
+    assert record is not None
+    assert record.digest == Tally.of_set(full(flags(a=5))).digest
+    store.close()
+
+
+# --- records and others ---------------------------------------------------------------------------
+
+
+def test_a_record_of_somebody_who_writes_everything_stays(
+    opened: Open, table: Table, faults: DynamoDBFaults
+) -> None:
+    store = opened(endpoint=faults.url)
+    theirs = '{"writer":"they","replacing":true}'
+    store.replace(full(flags(a=1)), ME)
+
+    def overtake(request: Any, ask: Callable[[Any], Any]) -> Any:
+        table.put("p:$flagkeep", "record", version={"N": "9"}, item={"S": theirs})
+        return ask(request)
+
+    faults.on("BatchWriteItem", overtake)
+    store.replace(full(flags(a=2)), ME)
+    record = store.read_record()
+    assert record is not None
+    assert (record.writer, record.replacing) == ("they", True)
+    faults.pass_on()
+
+    def remove(request: Any, ask: Callable[[Any], Any]) -> Any:
+        table.delete("p:$flagkeep", "record")
+        return ask(request)
+
+    faults.on("BatchWriteItem", remove)
+    store.replace(full(flags(a=3)), ME)
+    record = store.read_record()
+    assert record is not None
+    assert (record.writer, record.replacing, record.replaces) == ("me", False, 1)
+    store.close()
+
+
+def test_a_record_that_cannot_be_read_is_written_over_by_a_full_set_alone(
+    opened: Open, table: Table
+) -> None:
+    store = opened()
+    table.put("p:$flagkeep", "record", item={"S": "?"})
+    assert store.read_record() is None
+    assert store.upsert(part(flags(a=1))) == {}
+    assert table.content()["p:$flagkeep", "record"] == {"item": {"S": "?"}}
+    store.replace(full(flags(a=1)), ME)
+    assert store.read_record() is not None
+    store.close()
+
+
+def test_many_who_write_at_once_agree_on_the_record(opened: Open) -> None:
+    stores = [opened() for _ in range(4)]
+    stores[0].replace(full({}), ME)
+
+    def writer(number: int) -> runtime.Job:
+        def write() -> None:
+            for version in range(1, 6):
+                stores[number].upsert(part({f"own{number}": flag("x", version)}))
+                stores[number].upsert(part(flags(shared=version * 4 + number)))
+
+        return write
+
+    tasks = [runtime.spawn("writer", writer(number)) for number in range(4)]
+    for task in tasks:
+        assert task.join(60)
+    contents = stores[0].get_all()
+    assert contents.flags["shared"].version == 23
+    record = stores[0].read_record()
+    assert record is not None
+    assert record.digest == Tally.of_set(full(contents.flags)).digest
+    assert record.counts[Kind.FLAG] == 5
+    for store in stores:
+        store.close()
+
+
+# --- how it is reached ----------------------------------------------------------------------------
+
+
+def test_it_names_itself_without_secrets() -> None:
+    store = DynamoDBStore(
+        "flags",
+        prefix="p",
+        endpoint="http://user:hunter2@localhost:8000/",
+        access_key_id="AKIA",
+        secret_access_key="hunter2",
+    )
+    shown = "<DynamoDBStore dynamodb flags at http://localhost:8000 prefix='p'>"
+    assert repr(store) == shown
+    assert (store.name, store.poll_interval) == ("dynamodb", None)
+    assert DynamoDBStore("flags").label == "dynamodb flags"
+    assert logging.getLogger("flagkeep.stores.dynamodb").name
+
+
+def test_nothing_is_connected_before_it_is_needed(
+    faults: DynamoDBFaults, opened: Open
+) -> None:
+    store = opened(endpoint=faults.url)
+    assert not faults.counts
+    store.close()
+    assert not faults.counts
