@@ -10,8 +10,9 @@
 | other         | none (`use_ldd`, or no key)  | the store, which is only read                  |
 
 "Other" is a feature store of the application or a store of `flagkeep.stores`. A caching wrapper
-around such a store, which is what the factories of `Redis` return, lends the client the store
-behind it and its cache time: last known good, refreshing, status and forks are the core's business.
+around such a store, which is what the factories of `ldclient.integrations` return, lends the client
+the store behind it and its cache time: last known good, refreshing, status and forks are the core's
+business.
 """
 
 import logging

@@ -1,14 +1,12 @@
-"""How the official names for a feature store in Redis become a `RedisStore`."""
+"""How the official names for stores in Redis become stores of flagkeep."""
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from flagkeep.errors import MissingExtra
+from flagkeep.ldclient._big_segments import AsyncBigSegments, BigSegments
+from flagkeep.ldclient._drivers import BIG_SEGMENTS, FLAGS, with_driver
 from flagkeep.ldclient._store_core import AsyncStoreCore, StoreCore
-
-if TYPE_CHECKING:  # each is imported when one is made
-    from flagkeep.stores import AsyncRedisStore, RedisStore
 
 log = logging.getLogger("ldclient.util")
 
@@ -16,10 +14,7 @@ DEFAULT_URL: Final = "redis://localhost:6379/0"
 DEFAULT_PREFIX: Final = "launchdarkly"
 DEFAULT_MAX_CONNECTIONS: Final = 16
 DESCRIPTION: Final = "Redis"
-
-
-class RedisNotInstalled(MissingExtra, NotImplementedError):
-    """redis-py is not installed. The official SDK raises `NotImplementedError`; so this is one."""
+_IN_REDIS: Final = "in Redis"
 
 
 def redis_core(
@@ -39,23 +34,14 @@ def redis_core(
 
     Raises:
         ConfigError: the URL or an option cannot work.
-        RedisNotInstalled: redis-py is not there.
+        DriverNotInstalled: redis-py is not there.
     """
     from flagkeep.stores import RedisStore  # noqa: PLC0415  not every program has one
 
-    options = dict(redis_opts or {})
-
-    def make() -> "RedisStore":
-        try:
-            return RedisStore(
-                url,
-                prefix=prefix or DEFAULT_PREFIX,
-                max_connections=max_connections,
-                options=options,
-            )
-        except MissingExtra as exc:
-            raise _not_installed(exc) from None
-
+    given = _arguments(prefix, redis_opts)
+    make = with_driver(
+        lambda: RedisStore(url, max_connections=max_connections, **given), f"{FLAGS} {_IN_REDIS}"
+    )
     return StoreCore(make(), make, DESCRIPTION)
 
 
@@ -65,15 +51,33 @@ def async_redis_core(
     """Return the calls to a Redis for asyncio; arguments and errors as for `redis_core`."""
     from flagkeep.stores import AsyncRedisStore  # noqa: PLC0415  it needs asyncio
 
-    options = dict(redis_opts or {})
-
-    def make() -> "AsyncRedisStore":
-        try:
-            return AsyncRedisStore(url, prefix=prefix or DEFAULT_PREFIX, options=options)
-        except MissingExtra as exc:
-            raise _not_installed(exc) from None
-
+    given = _arguments(prefix, redis_opts)
+    make = with_driver(lambda: AsyncRedisStore(url, **given), f"{FLAGS} {_IN_REDIS}")
     return AsyncStoreCore(make(), make, DESCRIPTION)
+
+
+def redis_big_segments(
+    url: str, prefix: str | None, redis_opts: Mapping[str, Any] | None = None
+) -> BigSegments:
+    """Return Big Segments in a Redis; arguments and errors as for `redis_core`."""
+    from flagkeep.stores import RedisBigSegmentStore  # noqa: PLC0415  not every program has one
+
+    given = _arguments(prefix, redis_opts)
+    make = with_driver(lambda: RedisBigSegmentStore(url, **given), f"{BIG_SEGMENTS} {_IN_REDIS}")
+    return BigSegments(make)
+
+
+def async_redis_big_segments(
+    url: str, prefix: str | None, redis_opts: Mapping[str, Any] | None = None
+) -> AsyncBigSegments:
+    """Return Big Segments in a Redis for asyncio; the same arguments and errors."""
+    from flagkeep.stores import AsyncRedisBigSegmentStore  # noqa: PLC0415  it needs asyncio
+
+    given = _arguments(prefix, redis_opts)
+    make = with_driver(
+        lambda: AsyncRedisBigSegmentStore(url, **given), f"{BIG_SEGMENTS} {_IN_REDIS}"
+    )
+    return AsyncBigSegments(make)
 
 
 def warn_of_max_connections(max_connections: int) -> None:
@@ -85,5 +89,6 @@ def warn_of_max_connections(max_connections: int) -> None:
         )
 
 
-def _not_installed(error: MissingExtra) -> RedisNotInstalled:
-    return RedisNotInstalled(error.extra, "a feature store in Redis")
+def _arguments(prefix: str | None, redis_opts: Mapping[str, Any] | None) -> dict[str, Any]:
+    # A copy: what the caller does to its options later is its own business.
+    return {"prefix": prefix or DEFAULT_PREFIX, "options": dict(redis_opts or {})}

@@ -8,21 +8,25 @@ from typing import Any, Final, Never
 from flagkeep import config as core
 from flagkeep._sync.file_source import FileDataSource
 from flagkeep.errors import NotBuiltYet
-from flagkeep.ldclient import _redis
+from flagkeep.ldclient import _consul, _dynamodb, _redis
 from flagkeep.ldclient._processor import SourceProcessor
 from flagkeep.ldclient.async_feature_store_helpers import AsyncCachingStoreWrapper
 from flagkeep.ldclient.feature_store import CacheConfig
 from flagkeep.ldclient.feature_store_helpers import CachingStoreWrapper
-from flagkeep.ldclient.interfaces import UpdateProcessor
+from flagkeep.ldclient.interfaces import (
+    AsyncBigSegmentStore,
+    BigSegmentStore,
+    UpdateProcessor,
+)
 
 _DEFAULT_CACHE: Final = CacheConfig.default()
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
 
 
 class Consul:
-    """Feature stores in Consul: not part of this release."""
+    """Feature stores in Consul's key-value store."""
 
-    DEFAULT_PREFIX: Final = "launchdarkly"
+    DEFAULT_PREFIX: Final = _consul.DEFAULT_PREFIX
 
     @staticmethod
     def new_feature_store(
@@ -31,14 +35,45 @@ class Consul:
         prefix: str | None = None,
         consul_opts: Mapping[str, Any] | None = None,
         caching: CacheConfig = _DEFAULT_CACHE,
-    ) -> Never:
-        """Make a feature store in Consul."""
-        del host, port, prefix, consul_opts, caching
-        raise NotBuiltYet("Consul.new_feature_store")
+    ) -> CachingStoreWrapper:
+        """Return a feature store in Consul, for `Config(feature_store=…)`. It connects when used.
+
+        The variables `CONSUL_HTTP_ADDR`, `CONSUL_HTTP_TOKEN`, `CONSUL_HTTP_SSL` and
+        `CONSUL_HTTP_SSL_VERIFY` of the environment outrank the arguments, as with python-consul.
+
+        Args:
+            host: of the agent; this machine if not given.
+            port: 8500 if not given.
+            prefix: what all its keys in Consul begin with.
+            consul_opts: arguments of python-consul's constructor: `host`, `port`, `token`,
+                `scheme`, `consistency`, `dc`, `verify`, `cert`. python-consul itself is not needed.
+            caching: how long items are kept in memory.
+
+        Raises:
+            ConfigError: an argument or a variable of the environment cannot work.
+        """
+        return CachingStoreWrapper(_consul.consul_core(host, port, prefix, consul_opts), caching)
+
+    @staticmethod
+    def async_feature_store(
+        host: str | None = None,
+        port: int | None = None,
+        prefix: str | None = None,
+        consul_opts: Mapping[str, Any] | None = None,
+        caching: CacheConfig = _DEFAULT_CACHE,
+    ) -> AsyncCachingStoreWrapper:
+        """Return one for asyncio; all as for `new_feature_store`. The official SDK has none."""
+        core = _consul.async_consul_core(host, port, prefix, consul_opts)
+        return AsyncCachingStoreWrapper(core, caching)
 
 
 class DynamoDB:
-    """Feature stores in DynamoDB: not part of this release."""
+    """Feature stores and Big Segment stores in DynamoDB.
+
+    The table must be there, with the partition key `namespace` and the sort key `key`, both
+    strings. Credentials, region and endpoint that `dynamodb_opts` does not name, boto3 finds in the
+    environment, in AWS's configuration files or at the machine's role.
+    """
 
     @staticmethod
     def new_feature_store(
@@ -46,20 +81,33 @@ class DynamoDB:
         prefix: str | None = None,
         dynamodb_opts: Mapping[str, Any] = _NO_OPTIONS,
         caching: CacheConfig = _DEFAULT_CACHE,
-    ) -> Never:
-        """Make a feature store in a DynamoDB table."""
-        del table_name, prefix, dynamodb_opts, caching
-        raise NotBuiltYet("DynamoDB.new_feature_store")
+    ) -> CachingStoreWrapper:
+        """Return a feature store in a table, for `Config(feature_store=…)`. It connects when used.
+
+        Args:
+            table_name: of the table.
+            prefix: separates environments in one table; none if not given.
+            dynamodb_opts: arguments of boto3's client, such as `region_name`.
+            caching: how long items are kept in memory.
+
+        Raises:
+            ConfigError: the name or an option cannot work.
+            NotImplementedError: boto3 is not installed.
+        """
+        core = _dynamodb.dynamodb_core(table_name, prefix, dynamodb_opts)
+        return CachingStoreWrapper(core, caching)
 
     @staticmethod
     def new_big_segment_store(
         table_name: str,
         prefix: str | None = None,
         dynamodb_opts: Mapping[str, Any] = _NO_OPTIONS,
-    ) -> Never:
-        """Make a Big Segment store in a DynamoDB table."""
-        del table_name, prefix, dynamodb_opts
-        raise NotBuiltYet("DynamoDB.new_big_segment_store")
+    ) -> BigSegmentStore:
+        """Return a Big Segment store in a table, for `BigSegmentsConfig(store=…)`.
+
+        Arguments and errors are those of `new_feature_store`.
+        """
+        return _dynamodb.dynamodb_big_segments(table_name, prefix, dynamodb_opts)
 
     @staticmethod
     def async_feature_store(
@@ -67,14 +115,23 @@ class DynamoDB:
         prefix: str | None = None,
         dynamodb_opts: Mapping[str, Any] = _NO_OPTIONS,
         caching: CacheConfig = _DEFAULT_CACHE,
-    ) -> Never:
-        """Make a feature store in a DynamoDB table for the asyncio client."""
-        del table_name, prefix, dynamodb_opts, caching
-        raise NotBuiltYet("DynamoDB.async_feature_store")
+    ) -> AsyncCachingStoreWrapper:
+        """Return a feature store in a table for asyncio; all as for `new_feature_store`."""
+        core = _dynamodb.async_dynamodb_core(table_name, prefix, dynamodb_opts)
+        return AsyncCachingStoreWrapper(core, caching)
+
+    @staticmethod
+    def async_big_segment_store(
+        table_name: str,
+        prefix: str | None = None,
+        dynamodb_opts: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> AsyncBigSegmentStore:
+        """Return a Big Segment store in a table for asyncio. The official SDK has none."""
+        return _dynamodb.async_dynamodb_big_segments(table_name, prefix, dynamodb_opts)
 
 
 class Redis:
-    """Feature stores in Redis."""
+    """Feature stores and Big Segment stores in Redis."""
 
     DEFAULT_URL: Final = _redis.DEFAULT_URL
     DEFAULT_PREFIX: Final = _redis.DEFAULT_PREFIX
@@ -110,10 +167,13 @@ class Redis:
         prefix: str = DEFAULT_PREFIX,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         redis_opts: Mapping[str, Any] = _NO_OPTIONS,
-    ) -> Never:
-        """Make a Big Segment store in Redis: not part of this release."""
-        del url, prefix, max_connections, redis_opts
-        raise NotBuiltYet("Redis.new_big_segment_store")
+    ) -> BigSegmentStore:
+        """Return a Big Segment store in Redis, for `BigSegmentsConfig(store=…)`.
+
+        It connects when used. Arguments and errors are those of `new_feature_store`.
+        """
+        _redis.warn_of_max_connections(max_connections)
+        return _redis.redis_big_segments(url, prefix, redis_opts)
 
     @staticmethod
     def async_feature_store(
@@ -135,10 +195,9 @@ class Redis:
         url: str = DEFAULT_URL,
         prefix: str | None = None,
         redis_opts: Mapping[str, Any] = _NO_OPTIONS,
-    ) -> Never:
-        """Make a Big Segment store in Redis for asyncio: not part of this release."""
-        del url, prefix, redis_opts
-        raise NotBuiltYet("Redis.async_big_segment_store")
+    ) -> AsyncBigSegmentStore:
+        """Return a Big Segment store in Redis for asyncio; all as for `new_big_segment_store`."""
+        return _redis.async_redis_big_segments(url, prefix, redis_opts)
 
 
 class FilesSource(core.FileSource):
