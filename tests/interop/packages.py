@@ -18,7 +18,7 @@ from tests.servers.server import not_here
 
 HERE: Final = Path(__file__).parent
 FOLDER: Final = interpreters.ROOT / ".interop"
-PYTHON: Final = (interpreters.OFFICIAL, "redis==5.2.1")
+PYTHON: Final = (interpreters.OFFICIAL, "redis==5.2.1", "boto3==1.35.99", "python-consul==1.1.0")
 COPY_JARS: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 MADE_FROM: Final = "made-from"
 
@@ -26,7 +26,7 @@ MADE_FROM: Final = "made-from"
 def python() -> list[str]:
     """Return the command that runs the peer written in Python."""
     with outward.opened():
-        home = interpreters.environment("official-with-redis")
+        home = interpreters.environment("official-with-databases")
     made_from = home.parent.parent / MADE_FROM
     if not _is_written(made_from, " ".join(PYTHON)):
         try:
