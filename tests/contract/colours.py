@@ -7,7 +7,7 @@ Everything else calls a client through `settle`, and hands it objects whose meth
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar, Final, Protocol
@@ -34,16 +34,15 @@ class Colour(ABC):
         name: `sync` or `async`.
         client_type: the client's class.
         migrator_type: the class of its migrator.
-        memory_store: the class of a store that nobody else sees.
-        redis_store: the class of a store in a Redis.
+        stores: the classes of its stores, by the names that the harness has for databases;
+            `memory` is one that nobody else sees.
         close_name: the name of its method that closes.
     """
 
     name: ClassVar[str]
     client_type: ClassVar[type[Any]]
     migrator_type: ClassVar[type[Any]]
-    memory_store: ClassVar[type[Any]]
-    redis_store: ClassVar[type[Any]]
+    stores: ClassVar[Mapping[str, type[Any]]]
     close_name: ClassVar[str]
 
     @abstractmethod
@@ -65,8 +64,12 @@ class SyncColour(Colour):
     name = "sync"
     client_type = Client
     migrator_type = Migrator
-    memory_store = stores.MemoryStore
-    redis_store = stores.RedisStore
+    stores: ClassVar[Mapping[str, type[Any]]] = {
+        "memory": stores.MemoryStore,
+        "redis": stores.RedisStore,
+        "dynamodb": stores.DynamoDBStore,
+        "consul": stores.ConsulStore,
+    }
     close_name = "close"
 
     def settle(self, call: Callable[[], Any]) -> Any:
@@ -87,8 +90,12 @@ class AsyncColour(Colour):
     name = "async"
     client_type = AsyncClient
     migrator_type = AsyncMigrator
-    memory_store = stores.AsyncMemoryStore
-    redis_store = stores.AsyncRedisStore
+    stores: ClassVar[Mapping[str, type[Any]]] = {
+        "memory": stores.AsyncMemoryStore,
+        "redis": stores.AsyncRedisStore,
+        "dynamodb": stores.AsyncDynamoDBStore,
+        "consul": stores.AsyncConsulStore,
+    }
     close_name = "aclose"
 
     def __init__(self) -> None:

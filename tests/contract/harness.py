@@ -1,5 +1,6 @@
 """Running the harness' program, and counting what it says."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -176,7 +177,11 @@ def run_harness(
     with (
         log.open("w", encoding="utf-8") as copy,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+            command,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
         ) as process,
     ):
         assert process.stdout is not None
@@ -191,6 +196,15 @@ def run_harness(
     if process.returncode != 0 and not tally.failed:
         tally.is_complete = False
     return tally
+
+
+def _environment() -> dict[str, str]:
+    """Return ours without what sends the drivers of databases to other places."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "CONSUL_"))
+    }
 
 
 def free_port_pairs(count: int) -> list[int]:

@@ -8,20 +8,16 @@ left out. The exit code is 0 if every test that ran passed, 1 if not, 2 if nothi
 
 import argparse
 import shutil
-import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from tests.contract.colours import COLOURS
+from tests.contract.databases import databases_for_the_harness, refuse
 from tests.contract.harness import ServiceProcess, Tally, free_port_pairs, run_harness
-from tests.servers.redis import RedisServer
-
-REDIS_PORT: Final = 6379  # the harness knows no other, and empties what it finds there
 
 ALWAYS: Final = ("-enable-persistence-tests",)
 
@@ -46,7 +42,7 @@ def main() -> int:
     arguments = _arguments()
     program = shutil.which(arguments.harness) if arguments.harness else None
     if program is None:
-        _refuse(
+        refuse(
             f"there is no program {arguments.harness!r}: give the SDK contract harness, version 2"
             if arguments.harness
             else "the SDK contract harness is needed: make contract HARNESS_V2=<its program>"
@@ -72,9 +68,9 @@ def main() -> int:
 def run_all(
     program: str, colours: Sequence[str], arguments: Sequence[str], logs: Path
 ) -> dict[str, list[Tally]]:
-    """Run every test but the long ones, one colour after the other: they share a Redis."""
+    """Run every test but the long ones, one colour after the other: they share databases."""
     tallies = {}
-    with redis_for_the_harness():
+    with databases_for_the_harness():
         for colour in colours:
             with ServiceProcess(colour) as service:
                 log = logs / f"{colour}.log"
@@ -113,48 +109,6 @@ def run_long(program: str, colours: Sequence[str], logs: Path) -> dict[str, list
                 service.remove()
 
 
-@contextmanager
-def redis_for_the_harness() -> Iterator[None]:
-    """Run a Redis where the harness looks for one."""
-    if not any(map(shutil.which, RedisServer.programs)):
-        _refuse(f"{RedisServer.programs[0]} is not here: {RedisServer.install}")
-    refuse_if_answered(REDIS_PORT)
-    with _HarnessRedis():
-        yield
-
-
-def refuse_if_answered(port: int) -> None:
-    """End the program if something answers there already: it is somebody's."""
-    for address in sorted({"127.0.0.1", "::1", *_addresses_of("localhost")}):
-        if _answers(address, port):
-            _refuse(
-                f"something answers on {address} port {port}, and the harness would empty it:"
-                " stop it, or run this where that port is free, such as in a container"
-            )
-
-
-class _HarnessRedis(RedisServer):
-    def __init__(self) -> None:
-        super().__init__()
-        self.port = REDIS_PORT
-        self._listen = ["--port", str(REDIS_PORT)]
-
-
-def _addresses_of(host: str) -> set[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return {str(address[0]) for *_, address in found}
-
-
-def _answers(address: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family) as probe:
-            probe.settimeout(2)
-            return probe.connect_ex((address, port)) == 0
-    except OSError:  # no such addresses on this machine
-        return False
-
-
 def _total(tallies: Sequence[Tally]) -> str:
     total = {
         "ran": sum(one.ran for one in tallies),
@@ -165,11 +119,6 @@ def _total(tallies: Sequence[Tally]) -> str:
     text = ", ".join(f"{word} {number}" for word, number in total.items())
     broken = sum(not one.is_complete or one.ran == 0 for one in tallies)
     return f"{text}; {broken} without a result" if broken else text
-
-
-def _refuse(problem: str) -> NoReturn:
-    print(f"contract: {problem}", file=sys.stderr)
-    sys.exit(2)
 
 
 def _arguments() -> argparse.Namespace:

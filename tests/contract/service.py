@@ -51,6 +51,8 @@ CAPABILITIES: Final = (
     "migrations",
     "omit-anonymous-contexts",
     "optional-event-gzip",
+    "persistent-data-store-consul",
+    "persistent-data-store-dynamodb",
     "persistent-data-store-redis",
     "polling-gzip",
     "retry-conformance-fdv1-polling",
@@ -217,7 +219,7 @@ def main() -> None:
     """Serve until somebody asks for the end."""
     parser = argparse.ArgumentParser(description="clients of flagkeep for the contract harness")
     parser.add_argument("--colour", choices=sorted(COLOURS), required=True)
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--log", default="warning", help="level of what is logged")
     arguments = parser.parse_args()
     logging.basicConfig(

@@ -25,6 +25,8 @@ from tests.contract.colours import Colour, Outside
 
 START_WAIT_MS = 5000.0
 STORE_PREFIX = "launchdarkly"
+DYNAMODB_TABLE = "sdk-contract-tests"
+DYNAMODB = {"region": "us-east-1", "access_key_id": "dummy", "secret_access_key": "dummy"}
 
 # The persistence tests encode what the other SDKs do with a store, and nothing beyond it.
 LIKE_OTHER_SDKS = StorePolicy(push=False, prefetch=False, repair=False, keep_when_wiped=False)
@@ -182,18 +184,27 @@ def _cache(given: messages.Configuration) -> CachePolicy:
 def _stores(given: messages.Configuration, colour: Colour, outside: Outside) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     if given.persistent_data_store is not None:
-        wanted = given.persistent_data_store.store
-        if wanted.type != "redis":
-            raise Unsupported(f"there is no store for {wanted.type!r} here")
-        prefix = wanted.prefix or STORE_PREFIX
-        arguments["store"] = colour.redis_store(wanted.dsn, prefix=prefix)
+        arguments["store"] = _store(given.persistent_data_store.store, colour)
     elif _source(given) is None:
-        arguments["store"] = colour.memory_store()
+        arguments["store"] = colour.stores["memory"]()
     if given.big_segments is not None:
         arguments["big_segment_store"] = CallbackBigSegments(
             given.big_segments.callback_uri, outside
         )
     return arguments
+
+
+def _store(wanted: messages.StoreSection, colour: Colour) -> Any:
+    prefix = wanted.prefix or STORE_PREFIX
+    match wanted.type:
+        case "redis":
+            return colour.stores["redis"](wanted.dsn, prefix=prefix)
+        case "dynamodb":
+            where = {"endpoint": wanted.dsn, "prefix": wanted.prefix or ""}
+            return colour.stores["dynamodb"](DYNAMODB_TABLE, **where, **DYNAMODB)
+        case "consul":
+            return colour.stores["consul"](f"http://{wanted.dsn}", prefix=prefix)
+    raise Unsupported(f"there is no store for {wanted.type!r} here")
 
 
 def _given(**values: Any) -> dict[str, Any]:

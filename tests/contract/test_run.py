@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract import databases
+from tests.contract.databases import PORTS, databases_for_the_harness, refuse_if_answered
 from tests.contract.harness import ROOT, ServiceProcess, Tally, free_port_pairs, run_harness
-from tests.contract.run import LONG, redis_for_the_harness, refuse_if_answered
+from tests.contract.run import LONG
+from tests.servers import prepare
+from tests.servers.dynamodb import DynamoDBServer
+from tests.servers.kept import NotMade
 from tests.servers.redis import RedisServer
+from tests.servers.server import Server, free_port
 
 SAID = """sdk-test-harness v2
 Connecting to test service at http://127.0.0.1:1.
@@ -102,7 +108,7 @@ def test_without_the_program_it_says_so_and_fails(given: tuple[str, ...]) -> Non
     assert ("HARNESS_V2=" in line) is not ("/no/such/program" in line)
 
 
-def test_a_redis_of_somebody_else_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_database_of_somebody_else_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         port = somebody.getsockname()[1]
         with pytest.raises(SystemExit) as refused:
@@ -114,14 +120,59 @@ def test_a_redis_of_somebody_else_is_refused(capsys: pytest.CaptureFixture[str])
     refuse_if_answered(port)
 
 
-def test_without_a_redis_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("taken", range(len(PORTS)))
+def test_one_port_that_answers_is_enough_to_be_refused(
+    monkeypatch: pytest.MonkeyPatch, taken: int
 ) -> None:
-    monkeypatch.setattr(RedisServer, "programs", ("no-such-redis",))
-    with pytest.raises(SystemExit) as refused, redis_for_the_harness():
+    monkeypatch.setattr(RedisServer, "start", pytest.fail)
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        ports = [free_port() for _ in PORTS]
+        ports[taken] = somebody.getsockname()[1]
+        monkeypatch.setattr(databases, "PORTS", ports)
+        with pytest.raises(SystemExit) as refused, databases_for_the_harness():
+            pass
+    assert refused.value.code == 2
+
+
+@pytest.mark.parametrize("kind", [RedisServer, DynamoDBServer])
+def test_without_a_database_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: type[Server]
+) -> None:
+    monkeypatch.setattr(kind, "programs", ("no-such-program",))
+    monkeypatch.setattr(databases, "PORTS", ())
+    with pytest.raises(SystemExit) as refused, databases_for_the_harness():
         pass
     assert refused.value.code == 2
-    assert "no-such-redis is not here: apt-get install" in capsys.readouterr().err
+    assert "no-such-program is not here: " in capsys.readouterr().err
+
+
+def test_without_what_a_database_is_built_with_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def not_made() -> Path:
+        raise NotMade("to build Consul, install Go")
+
+    monkeypatch.setattr(databases, "PORTS", ())
+    monkeypatch.setattr(prepare, "MADE_BY", {"dynamodb": Path, "consul": not_made})
+    with pytest.raises(SystemExit) as refused, databases_for_the_harness():
+        pass
+    assert refused.value.code == 2
+    assert "to build Consul, install Go" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("dynamodb_here", "consul_here")
+def test_databases_listen_where_they_are_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("REDIS_PORT", "DYNAMODB_PORT", "CONSUL_PORT")
+    ports = [free_port() for _ in names]
+    for name, port in zip(names, ports, strict=True):
+        monkeypatch.setattr(databases, name, port)
+    monkeypatch.setattr(databases, "PORTS", ports)
+    with databases_for_the_harness():
+        for port in ports:
+            socket.create_connection(("127.0.0.1", port), 5).close()
+    for port in ports:
+        refuse_if_answered(port)
 
 
 def test_every_harness_gets_two_ports_of_its_own() -> None:

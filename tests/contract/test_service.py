@@ -3,17 +3,17 @@
 Where the harness is at hand, `make contract` checks far more; this is what can always be checked.
 """
 
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from flagkeep.testing import FakeUpstream
 from tests.contract.colours import COLOURS
+from tests.contract.conftest import CUSTOM_PREFIX
 from tests.contract.data import flag
 from tests.contract.driver import USER, DrivenClient, Driver, Json, Refused
 from tests.contract.harness import ServiceProcess
+from tests.contract.places import Place
 
 # --- the service itself ----------------------------------------------------------------------
 
@@ -23,7 +23,9 @@ def test_the_service_says_what_it_can_do(driver: Driver) -> None:
     assert about["name"] in ("flagkeep-sync", "flagkeep-async")
     assert about["clientVersion"]
     assert len(about["capabilities"]) == len(set(about["capabilities"]))
-    assert {"server-side", "user-type", "track-hooks", "tls:custom-ca"} < {*about["capabilities"]}
+    stores = {f"persistent-data-store-{name}" for name in ("redis", "dynamodb", "consul")}
+    declared = {*about["capabilities"]}
+    assert {"server-side", "user-type", "track-hooks", "tls:custom-ca", *stores} < declared
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,8 @@ def test_a_command_that_cannot_be_understood_is_a_bad_request(
 @pytest.mark.parametrize(
     "configuration",
     [{"streaming": 3}, {"streaming": {"baseUri": "nonsense"}}, {"credential": "a b"},
-     {"persistentDataStore": {"store": {"type": "consul", "dsn": ""}, "cache": {"mode": "off"}}}],
+     *({"persistentDataStore": {"store": {"type": kind, "dsn": ""}, "cache": {"mode": "off"}}}
+       for kind in ("redis", "dynamodb", "consul", "a clay tablet"))],
 )  # fmt: skip
 def test_settings_that_cannot_work_are_a_bad_request(driver: Driver, configuration: Json) -> None:
     with pytest.raises(Refused) as refused, driver.client(**configuration):
@@ -128,34 +131,32 @@ STORE_AND_CACHE = [
 
 
 @pytest.mark.parametrize(("cache", "then"), STORE_AND_CACHE)
-def test_daemon_mode_reads_a_redis_as_the_cache_says(
-    driver: Driver, redis_url: str, redis: Callable[..., Any], cache: Json, then: str
+def test_daemon_mode_reads_a_store_as_the_cache_says(
+    driver: Driver, place: Place, cache: Json, then: str
 ) -> None:
-    for prefix in ("launchdarkly", "mine"):
-        redis("HSET", f"{prefix}:features", "f", json.dumps(flag("f", "old")))
+    for prefix in (place.default, CUSTOM_PREFIX):
+        place.put(prefix, flag("f", f"old in {prefix}"))
     wanted: str | None
-    for wanted in (None, "mine"):
-        store = {"type": "redis", "dsn": redis_url, "prefix": wanted}
+    for wanted in (None, CUSTOM_PREFIX):
+        prefix = wanted or place.default
+        store = {**place.section, "prefix": wanted}
         with driver.client(persistentDataStore={"store": store, "cache": cache}) as client:
-            assert client.value("f") == "old"
-            redis("HSET", f"{wanted or 'launchdarkly'}:features", "f",
-                  json.dumps(flag("f", "new", version=2)))  # fmt: skip
-            assert client.value("f") == then
+            assert client.value("f") == f"old in {prefix}"
+            place.put(prefix, flag("f", f"new in {prefix}", version=2))
+            assert client.value("f") == f"{then} in {prefix}"
 
 
-def test_a_connected_client_fills_its_redis(
-    driver: Driver,
-    streaming: Json,
-    upstream: FakeUpstream,
-    redis_url: str,
-    redis: Callable[..., Any],
+def test_a_connected_client_fills_its_store(
+    driver: Driver, streaming: Json, upstream: FakeUpstream, place: Place
 ) -> None:
-    store = {"store": {"type": "redis", "dsn": redis_url}, "cache": {"mode": "off"}}
+    store = {"store": place.section, "cache": {"mode": "off"}}
     with driver.client(**streaming, persistentDataStore=store) as client:
         assert client.value("text") == "b"  # whether the store has it by now or not
-        upstream.wait_until(lambda: redis("EXISTS", "launchdarkly:$inited") == 1)
+        upstream.wait_until(place.is_initialized)
         assert client.value("text") == "b"
-        assert json.loads(redis("HGET", "launchdarkly:features", "text"))["variations"][1] == "b"
+        assert place.get("text")["variations"][1] == "b"
+        upstream.patch("flags", flag("text", "c", version=2))
+        upstream.wait_until(lambda: place.get("text")["variations"] == ["c"])
 
 
 def test_without_source_and_store_there_are_no_flags(driver: Driver) -> None:
