@@ -132,8 +132,12 @@ class Lost(StoreUnavailable):
     """A connection was closed, maybe since nobody had used it for long: worth one more try."""
 
 
+UNCLEAR: Final = (Lost, Shaky)
+"""What leaves open whether a request was done or not."""
+
+
 class Refused(StoreUnavailable):
-    """The service took the request for a wrong one.
+    """The service refuses the request, and would do so again.
 
     Attributes:
         code: the service's own.
@@ -203,9 +207,9 @@ def _of_service(
         reason = f"there is no such table, or it is still being made: {settings.creation(region)}"
         return StoreMissing(store, operation, reason)
     if code in _REASONS:
-        return StoreUnavailable(store, operation, _REASONS[code])
+        return Refused(store, operation, _REASONS[code], code)
     if code in _DENIED:
-        return StoreUnavailable(store, operation, _denial(text))
+        return Refused(store, operation, _denial(text), code)
     if code in _INVALID and _ABOUT_KEYS.search(text):
         return StoreCorrupt(store, operation, f"{_SCHEMA}: {settings.creation(region)}")
     return _of_unknown(response, settings, operation, code=code, text=text)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from flagkeep._async.stores.dynamodb_table import AsyncDynamoDBTable
+from flagkeep.errors import StoreError
 from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage import dynamodb_parts as parts
 from flagkeep.storage.contents import StoreContents, WriterRecord
@@ -36,6 +37,9 @@ class Seen(NamedTuple):
     row: Row | None
     item: SerializedItem | BadItem | None
     parts: int = 0
+
+
+NOTHING_SEEN: Final = Seen(None, None)
 
 
 class AsyncDynamoDBReads:
@@ -81,6 +85,20 @@ class AsyncDynamoDBReads:
             row, first = rows.get(place), firsts.get(ref)
             if row is not None or first is not None:
                 seen[ref] = await self._put_together(operation, ref, row, first, ends)
+        return seen
+
+    async def after_doubt(
+        self, operation: str, ref: ItemRef, item: SerializedItem, doubt: StoreError
+    ) -> Seen:
+        """Return what is there after it has become unclear whether `item` was written.
+
+        Raises:
+            StoreError: the doubt, if the item is there: what it took the place of is unknown, so
+                that it cannot be counted. Everything has to be written again.
+        """
+        seen = (await self.look(operation, [ref])).get(ref, NOTHING_SEEN)
+        if seen.item == item:
+            raise doubt from None
         return seen
 
     async def first_parts(

@@ -10,10 +10,10 @@ from functools import partial
 from typing import Final
 
 from flagkeep._async.stores.dynamodb_large import AsyncDynamoDBLargeItems
-from flagkeep._async.stores.dynamodb_reads import AsyncDynamoDBReads, Seen
+from flagkeep._async.stores.dynamodb_reads import NOTHING_SEEN, AsyncDynamoDBReads, Seen
 from flagkeep._async.stores.dynamodb_records import AsyncSigning, Written, sign_changes
 from flagkeep._async.stores.dynamodb_table import ATTEMPTS, AsyncDynamoDBTable
-from flagkeep._runtime.dynamodb_errors import ConditionFailed
+from flagkeep._runtime.dynamodb_errors import UNCLEAR, ConditionFailed
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage.contents import Tally, WriterRecord
@@ -180,6 +180,10 @@ class AsyncDynamoDBWrites:
                     await self._table.pause_after(operation, attempt)
                 seen = await self._look(operation, ref, exc.row)
                 continue
+            except UNCLEAR as exc:
+                await self._table.pause_after(operation, attempt)
+                seen = await self._reads.after_doubt(operation, ref, item, exc)
+                continue
             if seen is None:
                 seen = Seen(old, None if old is None else _outranking(ref, old))
             left_over = max(seen.parts, *(number_said_by(row) for row in (old, first)))
@@ -191,7 +195,7 @@ class AsyncDynamoDBWrites:
         """Return what is there, which a row that is known may say already."""
         if row is not None and known_of(row).parts is None:
             return Seen(row, item_of(ref.kind, row))
-        return (await self._reads.look(operation, [ref])).get(ref, Seen(None, None))
+        return (await self._reads.look(operation, [ref])).get(ref, NOTHING_SEEN)
 
     def _note(self, ref: ItemRef, item: SerializedItem) -> None:
         if self._tombstones is not None:

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from flagkeep._sync.stores.dynamodb_reads import DynamoDBReads, Seen
+from flagkeep._sync.stores.dynamodb_reads import NOTHING_SEEN, DynamoDBReads, Seen
 from flagkeep._sync.stores.dynamodb_table import ATTEMPTS, DynamoDBTable
-from flagkeep._runtime.dynamodb_errors import ConditionFailed, Refused
+from flagkeep._runtime.dynamodb_errors import UNCLEAR, ConditionFailed, Refused
 from flagkeep.model.item import ItemRef, SerializedItem
-from flagkeep.storage.dynamodb_layout import ROW_BYTES, Arguments, Names, number
+from flagkeep.storage.dynamodb_layout import ROW_BYTES, Names, number
 from flagkeep.storage.dynamodb_parts import Cut
 from flagkeep.storage.dynamodb_plan import deletions
 from flagkeep.storage.items import is_newer
@@ -53,7 +53,8 @@ class DynamoDBLargeItems:
             is_older = version is None or version < item.version
             then = cut.mark(self._name, row) if is_older else cut.removal(self._name)
             try:
-                self._write(operation, cut, then)
+                for transaction in cut.transactions(self._name, [then]):
+                    self._table.ask(operation, "transact_write_items", transaction)
             except ConditionFailed:
                 self._table.pause_after(operation, attempt)
             except Refused as exc:
@@ -71,17 +72,21 @@ class DynamoDBLargeItems:
         """Put an item if what is there is older; return what was there, and whether it was put."""
         cut = self._table.work(partial(Cut, self._names, ref, item))
         for attempt in range(ATTEMPTS):
-            seen = (self._reads.look(operation, [ref])).get(ref, Seen(None, None))
+            seen = (self._reads.look(operation, [ref])).get(ref, NOTHING_SEEN)
             if isinstance(seen.item, SerializedItem) and not is_newer(seen.item, item):
                 return seen, False
             then = cut.mark(self._name, seen.row)
             try:
-                self._write(operation, cut, then, cut.unless_newer())
+                for transaction in cut.transactions(self._name, [then], cut.unless_newer()):
+                    self._table.ask_once(operation, "transact_write_items", transaction)
             except ConditionFailed:
                 self._table.pause_after(operation, attempt)
+            except UNCLEAR as exc:
+                self._table.pause_after(operation, attempt)
+                self._reads.after_doubt(operation, ref, item, exc)
             except Refused as exc:
                 self._complain(ref, exc)
-                return Seen(None, None), False
+                return NOTHING_SEEN, False
             else:
                 self._say(ref, cut)
                 self.remove(operation, ref, item.version, range(cut.count, seen.parts))
@@ -99,16 +104,6 @@ class DynamoDBLargeItems:
                 self._table.ask(operation, "delete_item", arguments)
             except ConditionFailed:  # somebody has written newer ones
                 return
-
-    def _write(
-        self,
-        operation: str,
-        cut: Cut,
-        then: Arguments,
-        condition: Arguments | None = None,
-    ) -> None:
-        for transaction in cut.transactions(self._name, [then], condition):
-            self._table.ask(operation, "transact_write_items", transaction)
 
     def _say(self, ref: ItemRef, cut: Cut) -> None:
         log.error(

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from flagkeep._runtime import threads as runtime
-from flagkeep._runtime.dynamodb_errors import Busy, ConditionFailed, Lost, Shaky
+from flagkeep._runtime.dynamodb_errors import UNCLEAR, Busy, ConditionFailed, Lost, Shaky
 from flagkeep._runtime.dynamodb_session import DynamoDBSession
 from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep.errors import StoreClosed, StoreError, StoreUnavailable
@@ -137,8 +137,9 @@ class DynamoDBTable:
 
         Raises:
             ConditionFailed: something else is there.
+            UNCLEAR: nobody can tell whether it was put.
         """
-        answer = self.ask(operation, "put_item", arguments)
+        answer = self.ask_once(operation, "put_item", arguments)
         return answer.get("Attributes")
 
     def delete(self, operation: str, place: Place) -> None:
@@ -168,9 +169,13 @@ class DynamoDBTable:
                 self.put_if(operation, self.requests.put_over(new, row))
             except ConditionFailed as exc:
                 row = exc.row or self.get(operation, place)
-                self.pause_after(operation, attempt)
+            except UNCLEAR:
+                row = self.get(operation, place)
+                if row == new:
+                    return
             else:
                 return
+            self.pause_after(operation, attempt)
         raise self.outpaced(operation)
 
     # --- asking -------------------------------------------------------------------------------
@@ -190,6 +195,20 @@ class DynamoDBTable:
             StoreError: there is none in time, or it is a refusal.
         """
         return self._ask(operation, method, arguments, ends, _whole)
+
+    def ask_once(self, operation: str, method: str, arguments: Arguments) -> Answer:
+        """Return the answer to a request that must not be done twice.
+
+        Raises:
+            UNCLEAR: nobody can tell whether it was done.
+            StoreError: it was not.
+        """
+        pauses = self._pauses(operation, math.inf)
+        while True:
+            try:
+                return self._worker.run(self._session.call, operation, method, arguments)
+            except Busy as exc:
+                pauses.before_another_try(exc)
 
     def _ask(
         self,

@@ -1,0 +1,402 @@
+"""Items over DynamoDB's limit: kept in parts for flagkeep, and as they last fitted for others."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from flagkeep._sync.stores.dynamodb import DynamoDBStore
+from flagkeep.errors import StoreUnavailable
+from flagkeep.model.item import Kind, SerializedItem
+from flagkeep.model.tombstone import tombstone
+from flagkeep.storage.contents import Tally
+from tests._sync.dynamodb_stores import ME, Table, large, store_at, value
+from tests._sync.store_suite import flag, flags, full, part, refs
+from tests.servers.dynamodb_faults import DynamoDBFaults, error
+
+Open = Callable[..., DynamoDBStore]
+
+REF = refs("big")[0]
+
+
+@pytest.fixture
+def table(dynamodb_url: str, dynamodb_table: str) -> Table:
+    return Table(dynamodb_url, dynamodb_table)
+
+
+@pytest.fixture
+def opened(table: Table) -> Open:
+    """Opens a store for the prefix `p`."""
+
+    def opened(**more: Any) -> DynamoDBStore:
+        return store_at(table.url, table.name, prefix="p", **more)
+
+    return opened
+
+
+@pytest.fixture
+def faults(dynamodb_url: str) -> Iterator[DynamoDBFaults]:
+    with DynamoDBFaults(dynamodb_url) as faults:
+        yield faults
+
+
+def own_keys(table: Table) -> set[str]:
+    return {key for namespace, key in table.content() if namespace == "p:$flagkeep"}
+
+
+def check(store: DynamoDBStore, expected: SerializedItem | None) -> None:
+    """Every way to read says the same, and the record counts it."""
+    found = {} if expected is None else {REF: expected}
+    assert store.get_many([REF]) == found
+    together = store.get_many([REF, *refs("none", "other")])
+    assert {ref: item for ref, item in together.items() if ref == REF} == found
+    contents = store.get_all()
+    assert contents.flags.get("big") == expected
+    assert contents.bad == ()
+    record = store.read_record()
+    if record is not None:
+        assert record.digest == Tally.of_set(full(contents.flags)).digest
+        assert not record.replacing
+
+
+def test_an_item_over_the_limit_is_kept_for_us_and_its_last_row_for_others(
+    opened: Open, table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = opened()
+    store.replace(full(flags(big=1, other=1)), ME)
+    big = large("big", 2, 500_000)
+    store.replace(full({"big": big, **flags(other=2)}), ME)
+    check(store, big)
+    content = table.content()
+    row = content["p:features", "big"]
+    assert row["item"]["S"] == flag("big", 1).data.decode()
+    assert row["version"] == {"N": "1"}
+    assert own_keys(table) == {"record", "features/big#0", "features/big#1"}
+    (said,) = [entry for entry in caplog.records if entry.levelno == logging.ERROR]
+    assert "'big'" in said.getMessage()
+    assert table.name in said.getMessage()
+    store.replace(full({"big": big, **flags(other=2)}), ME)
+    assert len([entry for entry in caplog.records if entry.levelno == logging.ERROR]) == 1
+    other = opened()
+    check(other, big)
+    other.replace(full({"big": big, **flags(other=2)}), ME)
+    check(other, big)
+    for one in (store, other):
+        one.close()
+
+
+def test_an_item_that_never_fitted_is_there_in_parts_alone(
+    opened: Open, table: Table
+) -> None:
+    store = opened()
+    store.replace(full({"big": large("big", 2)}), ME)
+    assert ("p:features", "big") not in table.content()
+    check(store, large("big", 2))
+    store.upsert(part({"big": large("big", 3), "more": large("more", 1)}))
+    check(store, large("big", 3))
+    assert value(store, "more") == 1
+    store.replace(full({}), ME)
+    check(store, None)
+    assert own_keys(table) == {"record"}
+    store.close()
+
+
+def test_segments_and_tombstones_may_be_too_large_too(opened: Open) -> None:
+    store = opened()
+    text = large("gone", 4).data.replace(b'"deleted":false', b'"deleted":true')
+    gone = SerializedItem(4, deleted=True, data=text)
+    segment = large("s", 2)
+    changes = full({"gone": gone})
+    for _ in range(2):
+        store.replace(full({"gone": gone}), ME)
+        assert (store.get_all()).flags == {"gone": gone}
+    assert store.upsert(part(flags(gone=4))) == {refs("gone")[0]: gone}
+    both = type(changes)(full=True, flags={"gone": gone}, segments={"s": segment})
+    store.replace(both, ME)
+    contents = store.get_all()
+    assert (contents.flags, contents.segments) == ({"gone": gone}, {"s": segment})
+    store.close()
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_an_item_that_fits_again_leaves_no_parts(
+    opened: Open, table: Table, *, is_full: bool
+) -> None:
+    store = opened()
+
+    def write(version: int, item: SerializedItem) -> None:
+        assert item.version == version
+        if is_full:
+            store.replace(full({"big": item}), ME)
+        else:
+            assert store.upsert(part({"big": item})) == {}
+        check(store, item)
+
+    store.replace(full({}), ME)
+    for start in (1, 11):  # without a row at first, then with one
+        write(start, large("big", start, 900_000))
+        assert len(own_keys(table)) == 4
+        write(start + 1, large("big", start + 1, 500_000))
+        assert len(own_keys(table)) == 3
+        write(start + 2, large("big", start + 2))
+        assert len(own_keys(table)) == 2
+        write(start + 3, flag("big", start + 3))
+        assert own_keys(table) == {"record"}
+        assert table.content()["p:features", "big"].keys() == {"version", "item"}
+        write(start + 4, large("big", start + 4))
+        write(start + 5, tombstone(Kind.FLAG, "big", start + 5))
+        assert own_keys(table) == {"record"}
+    store.close()
+
+
+def test_parts_keep_older_updates_out(opened: Open) -> None:
+    store = opened()
+    for before in ({}, flags(big=1)):
+        store.replace(full(before), ME)
+        big = large("big", 5)
+        assert store.upsert(part({"big": big})) == {}
+        for late in (flag("big", 4), flag("big", 5), large("big", 4), large("big", 5)):
+            assert store.upsert(part({"big": late})) == {REF: big}
+            check(store, big)
+        assert store.upsert(part({"big": flag("big", 6)})) == {}
+        check(store, flag("big", 6))
+        assert store.upsert(part({"big": big})) == {REF: flag("big", 6)}
+    store.close()
+
+
+def test_a_full_set_goes_over_newer_parts_and_rows(opened: Open, table: Table) -> None:
+    store = opened()
+    store.replace(full(flags(big=3)), ME)
+    store.replace(full({"big": large("big", 9)}), ME)
+    store.replace(full({"big": large("big", 5)}), ME)
+    check(store, large("big", 5))
+    assert table.content()["p:features", "big"]["version"] == {"N": "3"}
+    store.replace(full({"big": flag("big", 3)}), ME)
+    check(store, flag("big", 3))
+    store.replace(full({"big": flag("big", 9)}), ME)
+    store.replace(full({"big": large("big", 5)}), ME)
+    check(store, large("big", 5))
+    assert ("p:features", "big") not in table.content()  # it was newer than what is true
+    store.close()
+
+
+def test_what_others_write_over_counts(opened: Open, table: Table) -> None:
+    store = opened()
+    store.replace(full(flags(big=1)), ME)
+    store.upsert(part({"big": large("big", 5)}))
+    for version in (6, 3):  # a newer state, or a whole set of one who has older data
+        table.put_item("big", version, flag("big", version).data.decode())
+        assert (store.get_all()).flags == flags(big=version)
+        assert value(store, "big") == version
+    store.replace(full({"big": large("big", 5)}), ME)
+    check(store, large("big", 5))
+    table.put_item("big", 3, flag("big", 3).data.decode())
+    assert store.upsert(part({"big": large("big", 7)})) == {}
+    assert value(store, "big") == 7
+    store.close()
+
+
+def test_a_full_set_of_others_who_leave_it_out_takes_nothing_from_us(
+    opened: Open, table: Table
+) -> None:
+    store = opened()
+    store.replace(full(flags(big=1)), ME)
+    store.upsert(part({"big": large("big", 5)}))
+    table.delete("p:features", "big")
+    check(store, large("big", 5))
+    assert store.upsert(part(flags(big=4))) == {REF: large("big", 5)}
+    assert store.upsert(part(flags(big=6))) == {}
+    check(store, flag("big", 6))
+    assert own_keys(table) == {"record"}
+    store.close()
+
+
+def test_parts_that_are_not_whole_leave_the_last_row_in_force(
+    opened: Open, table: Table
+) -> None:
+    store = opened()
+    store.replace(full(flags(big=1)))
+    store.upsert(part({"big": large("big", 5, 500_000)}))
+    table.delete("p:$flagkeep", "features/big#1")
+    assert (store.get_all()).flags == flags(big=1)
+    assert value(store, "big") == 1
+    table.delete("p:features", "big")
+    assert (store.get_all()).flags == {}
+    assert value(store, "big") is None
+    assert store.upsert(part(flags(big=2))) == {}
+    check(store, flag("big", 2))
+    store.replace(full(flags(big=2)))
+    assert own_keys(table) == set()
+    store.close()
+
+
+def test_leftover_parts_go_with_the_next_version(opened: Open, table: Table) -> None:
+    store = opened()
+    for remove in (False, True):
+        store.replace(full({}))
+        store.upsert(part({"big": large("big", 5)}))
+        if remove:
+            table.put_item("big", 6, flag("big", 6).data.decode())
+        assert store.upsert(part(flags(big=7))) == {}
+        assert own_keys(table) == set()
+        check(store, flag("big", 7))
+    store.close()
+
+
+def test_parts_are_written_all_at_once(opened: Open, faults: DynamoDBFaults) -> None:
+    reader, store = opened(), opened(endpoint=faults.url)
+    store.replace(full(flags(big=1)), ME)
+    store.upsert(part({"big": large("big", 2, 900_000)}))
+    check(reader, large("big", 2, 900_000))
+    sent = [json.loads(one.body) for one in faults.requests if one.operation[0] == "T"]
+    assert {len(one["TransactItems"]) for one in sent} == {4}
+    for one in (reader, store):
+        one.close()
+
+
+def test_where_it_is_unclear_what_was_done_everything_has_to_be_written_again(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(big=1)), ME)
+    big = large("big", 3)
+    faults.lose_answers("TransactWriteItems", times=1)
+    with pytest.raises(StoreUnavailable, match="closed before there was an answer"):
+        store.upsert(part({"big": big}))
+    assert value(store, "big") == 3
+    store.replace(full({"big": big}), ME)
+    check(store, big)
+    faults.fail("TransactWriteItems", times=1)  # which has not done it
+    assert store.upsert(part({"big": large("big", 4)})) == {}
+    check(store, large("big", 4))
+    faults.lose_answers("TransactWriteItems", times=1)
+    store.replace(full({"big": large("big", 5)}), ME)
+    check(store, large("big", 5))
+    store.close()
+
+
+def test_more_than_a_transaction_takes_is_written_in_several(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(big=1)), ME)
+    huge = large("big", 2, 4_400_000)
+    assert store.upsert(part({"big": huge})) == {}
+    check(store, huge)
+    assert faults.counts["TransactWriteItems"] == 2
+    faults.fail("TransactWriteItems", times=1, after=1)
+    store.replace(full({"big": large("big", 3, 4_400_000)}), ME)
+    check(store, large("big", 3, 4_400_000))
+    store.replace(full(flags(big=4)), ME)
+    check(store, flag("big", 4))
+    store.close()
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_an_item_that_changes_meanwhile_is_looked_at_again(
+    opened: Open, table: Table, faults: DynamoDBFaults, *, is_full: bool
+) -> None:
+    store = opened(endpoint=faults.url)
+    for before in ({}, flags(big=1)):
+        store.replace(full(before), ME)
+
+        def change(request: Any, ask: Callable[[Any], Any]) -> Any:
+            table.put_item("big", 2, flag("big", 2).data.decode())
+            return ask(request)
+
+        faults.on("TransactWriteItems", change, times=1)
+        big = large("big", 5)
+        if is_full:
+            store.replace(full({"big": big}), ME)
+        else:
+            assert store.upsert(part({"big": big})) == {}
+        assert value(store, "big") == 5
+        assert table.content()["p:features", "big"]["version"] == {"N": "2"}
+    store.close()
+
+
+def test_a_newer_item_that_comes_first_wins(
+    opened: Open, table: Table, faults: DynamoDBFaults
+) -> None:
+    store, other = opened(endpoint=faults.url), opened()
+    store.replace(full({}), ME)
+    fast = large("big", 8, 500_000)
+
+    def overtake(request: Any, ask: Callable[[Any], Any]) -> Any:
+        table.put_item("big", 8, flag("big", 8).data.decode())
+        return ask(request)
+
+    faults.on("TransactWriteItems", overtake, times=1)
+    assert store.upsert(part({"big": large("big", 5)})) == {REF: flag("big", 8)}
+    store.replace(full({}), ME)
+    assert other.upsert(part({"big": fast})) == {}
+    assert store.upsert(part({"big": large("big", 5)})) == {REF: fast}
+    check(store, fast)
+    for one in (store, other):
+        one.close()
+
+
+def test_what_cannot_be_kept_in_parts_either_is_named_and_holds_nothing_up(
+    opened: Open, faults: DynamoDBFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(big=1)), ME)
+    refusals = {
+        "UnknownOperationException": "does not know",
+        "AccessDeniedException": "denies",
+        "ValidationException": "too large, says the server",
+    }
+    for kind, expected in refusals.items():
+        faults.on(
+            "TransactWriteItems",
+            lambda _, __, kind=kind: error(kind, "too large, says the server"),
+        )
+        caplog.clear()
+        store.replace(full({"big": large("big", 2), **flags(a=2)}), ME)
+        contents = store.get_all()
+        assert contents.initialized
+        assert contents.flags == flags(big=1, a=2)
+        record = store.read_record()
+        assert record is not None
+        assert record.digest == Tally.of_set(full(contents.flags)).digest
+        assert store.upsert(part({"big": large("big", 2), "a": flag("a", 3)})) == {}
+        assert (store.get_all()).flags == flags(big=1, a=3)
+        said = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+        assert len(said) == 2
+        assert all(expected in line for line in said)
+        faults.pass_on()
+        store.replace(full(flags(big=1)), ME)
+    store.close()
+
+
+def test_a_key_too_long_for_parts_is_named_and_hides_no_other(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = opened()
+    key = "x" * 1020
+    store.replace(full({key: flag(key)}), ME)
+    store.replace(full({key: large(key, 2), **flags(a=1)}), ME)
+    assert (store.get_all()).flags == {key: flag(key), **flags(a=1)}
+    assert store.get_many(refs(key, "y" * 1020)) == {refs(key)[0]: flag(key)}
+    assert store.upsert(part({key: flag(key, 3)})) == {}
+    assert "too long for keeping parts" in caplog.text
+    store.close()
+
+
+def test_ordinary_reads_cost_no_more_for_all_that(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full({"big": large("big", 2), **flags(a=1, b=1)}), ME)
+    faults.counts.clear()
+    assert value(store) == 1
+    assert faults.counts == {"GetItem": 1}
+    assert len(store.get_many(refs("a", "b"))) == 2
+    assert faults.counts == {"GetItem": 1, "BatchGetItem": 1}
+    faults.counts.clear()
+    assert value(store, "none") is None
+    assert faults.counts == {"GetItem": 2}
+    assert value(store, "big") == 2
+    store.close()
