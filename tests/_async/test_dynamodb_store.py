@@ -12,14 +12,11 @@ from flagkeep._runtime import aio as runtime
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import Tally
-from flagkeep.storage.dynamodb_layout import can_be_stored
-from tests._async import store_suite
 from tests._async.dynamodb_stores import ME, Table, many, store_at, value
-from tests._async.store_suite import CHECKS, Backend, flag, flags, full, part, refs
+from tests._async.store_suite import flag, flags, full, part, refs
 from tests._async.test_stores_rows import BAD_ROWS, TOMBSTONES
 from tests.servers.dynamodb_faults import DynamoDBFaults, error
 
-NAMES = [check.__name__ for check in CHECKS]
 Open = Callable[..., AsyncDynamoDBStore]
 
 
@@ -43,14 +40,6 @@ def faults(dynamodb_url: str) -> Iterator[DynamoDBFaults]:
     """A proxy in front of the server, which counts what is asked."""
     with DynamoDBFaults(dynamodb_url) as faults:
         yield faults
-
-
-@pytest.mark.parametrize("name", NAMES)
-async def test_dynamodb(name: str, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = tuple(key for key in store_suite.ODD_KEYS if can_be_stored(key))
-    assert set(store_suite.ODD_KEYS) - set(keys) == {"", "x" * 2000}
-    monkeypatch.setattr(store_suite, "ODD_KEYS", keys)
-    await CHECKS[NAMES.index(name)](Backend(opened))
 
 
 # --- the layout -----------------------------------------------------------------------------------

@@ -5,20 +5,23 @@ A backend brings a function that opens a store for a prefix, always on the same 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 
 import pytest
 
 from flagkeep._sync.interfaces import FeatureStore
+from flagkeep._runtime import threads as runtime
 from flagkeep.errors import StoreClosed
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import StoreChanges, WriterRecord
+from tests._sync.waiting import PATIENCE
 
 ODD_KEYS = (
     "a", "A", " a ", "a/b", "a:b", "$inited", "$deleted", "features", "é", "日本", "🚀", "%00",
-    "a\0b", "'; DROP TABLE items; --", '"', "\\", "a\nb", "x" * 2000, "",
+    "a\0b", "'; DROP TABLE items; --", '"', "\\", "a\nb", "x" * 2000, "", "\ud800",
 )  # fmt: skip
 
 
@@ -28,9 +31,11 @@ class Backend:
 
     Attributes:
         open: returns a store for a prefix; the caller closes it.
+        refuses: those of `ODD_KEYS` that the database cannot take.
     """
 
     open: Callable[[str], FeatureStore]
+    refuses: frozenset[str] = frozenset()
 
 
 def flag(key: str, version: int = 1, **more: object) -> SerializedItem:
@@ -163,7 +168,7 @@ def check_a_write_between_read_and_write_is_not_lost(backend: Backend) -> None:
 
 
 def check_prefixes_are_isolated(backend: Backend) -> None:
-    prefixes = ("env1", "env10", "", "env1:features", "env")
+    prefixes = ("env1", "env10", "", "env1:features", "env1/sub", "env")
     stores = {prefix: backend.open(prefix) for prefix in prefixes}
     for number, store in enumerate(stores.values(), 1):
         assert not store.upsert(part(flags(shared=number)))
@@ -177,16 +182,67 @@ def check_prefixes_are_isolated(backend: Backend) -> None:
         store.close()
 
 
-def check_odd_keys_come_back(backend: Backend) -> None:
+def check_odd_keys_come_back_and_those_that_cannot_be_stored_hide_no_other(
+    backend: Backend,
+) -> None:
     store = backend.open("p")
     items = {key: flag("k", number) for number, key in enumerate(ODD_KEYS)}
     store.replace(full(items))
-    assert (store.get_all()).flags == items
-    assert {ref.key: item for ref, item in (store.get_many(refs(*items))).items()} == items
+    stored = {key: item for key, item in items.items() if key not in backend.refuses}
+    assert (store.get_all()).flags == stored
+    assert {ref.key: item for ref, item in (store.get_many(refs(*items))).items()} == stored
     newer = {key: flag("k", 100) for key in ODD_KEYS}
     assert store.upsert(part(newer)) == {}
+    assert (store.get_all()).flags == {key: newer[key] for key in stored}
     store.replace(full({}))
     assert (store.get_all()).flags == {}
+    store.close()
+
+
+def check_hundreds_of_items_are_as_good_as_one(backend: Backend) -> None:
+    store = backend.open("p")
+    keys = [f"f{number}" for number in range(300)]
+    first = {key: flag(key, 2) for key in keys}
+    store.replace(full(first, segments=keys))
+    contents = store.get_all()
+    assert contents.flags == first
+    assert contents.segments.keys() == set(keys)
+    found = store.get_many(refs(*keys, "none"))
+    assert {ref.key: item for ref, item in found.items()} == first
+    mixed = {key: flag(key, 1 + number % 3) for number, key in enumerate(keys)}
+    refused = store.upsert(part(mixed))
+    assert refused == {
+        ItemRef(Kind.FLAG, key): first[key] for key in keys if mixed[key].version < 3
+    }
+    newest = {key: item if item.version == 3 else first[key] for key, item in mixed.items()}
+    assert (store.get_all()).flags == newest
+    store.replace(full(flags(f7=1)))
+    contents = store.get_all()
+    assert contents.flags == flags(f7=1)
+    assert contents.segments == {}
+    store.close()
+
+
+def check_many_may_use_it_at_the_same_time(backend: Backend) -> None:
+    store = backend.open("p")
+    keys = [f"f{number}" for number in range(8)]
+    store.replace(full({key: flag(key) for key in keys}))
+    done: list[str] = []
+
+    def use(key: str) -> None:
+        for version in (3, 2, 4):
+            store.upsert(part({key: flag(key, version), "all": flag("all", version)}))
+            found = store.get_many(refs(key, "all"))
+            assert found[ItemRef(Kind.FLAG, key)] == flag(key, max(3, version))
+            assert found[ItemRef(Kind.FLAG, "all")].version >= max(3, version)
+            assert (store.get_all()).flags.keys() == {*keys, "all"}
+        done.append(key)
+
+    users = [runtime.spawn("user", partial(use, key)) for key in keys]
+    for user in users:
+        assert user.join(PATIENCE)
+    assert sorted(done) == keys
+    assert (store.get_all()).flags == {key: flag(key, 4) for key in (*keys, "all")}
     store.close()
 
 
@@ -314,7 +370,9 @@ CHECKS = [
     check_any_order_of_upserts_ends_in_the_newest,
     check_a_write_between_read_and_write_is_not_lost,
     check_prefixes_are_isolated,
-    check_odd_keys_come_back,
+    check_odd_keys_come_back_and_those_that_cannot_be_stored_hide_no_other,
+    check_hundreds_of_items_are_as_good_as_one,
+    check_many_may_use_it_at_the_same_time,
     check_the_text_is_kept_to_the_letter,
     check_the_record_counts_what_is_there,
     check_closing_twice_is_fine_and_use_afterwards_is_not,

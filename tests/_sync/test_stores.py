@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flagkeep._sync.interfaces import FeatureStore
+from flagkeep._sync.stores.consul import ConsulStore
+from flagkeep._sync.stores.dynamodb import DynamoDBStore
 from flagkeep._sync.stores.memory import MemoryStore
 from flagkeep._sync.stores.redis import RedisStore
 from flagkeep._sync.stores.sqlite import SQLiteStore
@@ -18,9 +20,12 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import StoreContents, WriterRecord
+from tests._sync.dynamodb_stores import store_at
 from tests._sync.store_suite import CHECKS, Backend, flag, full, part
+from tests._sync.waiting import pause
 
 NAMES = [check.__name__ for check in CHECKS]
+NO_TEXT = frozenset(["\ud800"])
 
 
 def in_memory(kind: type[MemoryStore]) -> Backend:
@@ -30,7 +35,24 @@ def in_memory(kind: type[MemoryStore]) -> Backend:
 
 
 def in_sqlite(folder: Path) -> Backend:
-    return Backend(lambda prefix: SQLiteStore(folder / "flags.db", prefix=prefix))
+    return Backend(
+        lambda prefix: SQLiteStore(folder / "flags.db", prefix=prefix), refuses=NO_TEXT
+    )
+
+
+def in_redis(url: str) -> Backend:
+    return Backend(lambda prefix: RedisStore(url, prefix=prefix), refuses=NO_TEXT)
+
+
+def in_dynamodb(url: str, table: str) -> Backend:
+    no_sort_keys = {"", "x" * 2000}
+    return Backend(
+        lambda prefix: store_at(url, table, prefix=prefix), refuses=NO_TEXT | no_sort_keys
+    )
+
+
+def in_consul(url: str, prefix: str) -> Backend:
+    return Backend(lambda name: ConsulStore(url, prefix=f"{prefix}{name}"), refuses=NO_TEXT)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,8 +67,17 @@ def test_sqlite(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_redis(name: str, redis_url: str) -> None:
-    stores = Backend(lambda prefix: RedisStore(redis_url, prefix=prefix))
-    CHECKS[NAMES.index(name)](stores)
+    CHECKS[NAMES.index(name)](in_redis(redis_url))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dynamodb(name: str, dynamodb_url: str, dynamodb_table: str) -> None:
+    CHECKS[NAMES.index(name)](in_dynamodb(dynamodb_url, dynamodb_table))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_consul(name: str, consul_url: str, consul_prefix: str) -> None:
+    CHECKS[NAMES.index(name)](in_consul(consul_url, consul_prefix))
 
 
 def states(versions: list[int]) -> list[SerializedItem]:
@@ -163,6 +194,44 @@ class Rewrites(MemoryStore):
         }
 
 
+class Fussy(MemoryStore):
+    """Takes nothing at all if it cannot take everything."""
+
+    def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
+        if "" not in changes.flags:
+            super().replace(changes, record)
+
+
+class OneBatch(MemoryStore):
+    """Asks for one batch of items only."""
+
+    def get_many(
+        self, wanted: Iterable[ItemRef], *, timeout: float | None = None
+    ) -> dict[ItemRef, SerializedItem]:
+        return super().get_many(list(wanted)[:100], timeout=timeout)
+
+
+class Hasty(MemoryStore):
+    """Writes what it has read a moment ago, with the news in it."""
+
+    def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
+        contents = self.get_all()
+        pause()
+        old = contents.flags
+        refused = {
+            ref_of(key): old[key]
+            for key, item in changes.flags.items()
+            if key in old and old[key].version >= item.version
+        }
+        newer = {key: changes.flags[key] for key in changes.flags if ref_of(key) not in refused}
+        super().replace(full(old | newer))
+        return refused
+
+
+def ref_of(key: str) -> ItemRef:
+    return ItemRef(Kind.FLAG, key)
+
+
 MISDEEDS = [
     (LastWins, "check_only_newer_items_are_taken_and_the_others_are_returned"),
     (LastWins, "check_any_order_of_upserts_ends_in_the_newest"),
@@ -174,6 +243,9 @@ MISDEEDS = [
     (NeverClosed, "check_closing_twice_is_fine_and_use_afterwards_is_not"),
     (Mute, "check_a_poll_names_what_others_changed"),
     (Rewrites, "check_the_text_is_kept_to_the_letter"),
+    (Fussy, "check_odd_keys_come_back_and_those_that_cannot_be_stored_hide_no_other"),
+    (OneBatch, "check_hundreds_of_items_are_as_good_as_one"),
+    (Hasty, "check_many_may_use_it_at_the_same_time"),
 ]
 
 
@@ -196,5 +268,8 @@ def test_all_stores_are_feature_stores(tmp_path: Path) -> None:
         MemoryStore(),
         SQLiteStore(tmp_path / "f.db"),
         RedisStore(),
+        DynamoDBStore("flags"),
+        ConsulStore(),
     ]
-    assert [store.name for store in stores] == ["memory", "sqlite", "redis"]
+    names = ["memory", "sqlite", "redis", "dynamodb", "consul"]
+    assert [store.name for store in stores] == names
