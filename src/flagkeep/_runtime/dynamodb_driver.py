@@ -6,10 +6,11 @@ credentials, for which programs may be run and servers be asked, so that nobody 
 
 from typing import Any, Final
 
-import msgspec
-
 from flagkeep._runtime import fork
+from flagkeep._runtime.dynamodb_errors import NotAnObject
 from flagkeep._runtime.dynamodb_settings import Settings
+from flagkeep.errors import InvalidData
+from flagkeep.model.codec import parse_json
 
 _ROLE_SESSION: Final = "flagkeep"
 
@@ -70,8 +71,10 @@ class _Parser:
     """Reads the answers of DynamoDB, which are JSON of the very form that they are wanted in.
 
     botocore goes through them attribute by attribute, looking for each of ten types: that takes
-    five times as long, and half of the time of a full replace in which nothing has changed. What
-    is binary stays in base64; errors, and what is no JSON object, are left to botocore.
+    five times as long, and half of the time of a full replace in which nothing has changed. And it
+    takes any page of a web server, or half an answer, for one that says nothing at all.
+
+    What is binary stays in base64; errors are left to botocore.
 
     Args:
         parser: of botocore.
@@ -81,17 +84,22 @@ class _Parser:
         self._parser = parser
 
     def parse(self, response: Any, shape: Any) -> Any:
-        """Return an answer."""
+        """Return an answer.
+
+        Raises:
+            NotAnObject: it is none.
+        """
         status = response["status_code"]
-        if status == 200:  # noqa: PLR2004  OK
-            try:
-                answer: Any = msgspec.json.decode(response["body"])
-            except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                answer = None
-            if isinstance(answer, dict):
-                answer["ResponseMetadata"] = {"HTTPStatusCode": status}
-                return answer
-        return self._parser.parse(response, shape)
+        if status != 200:  # noqa: PLR2004  OK
+            return self._parser.parse(response, shape)
+        try:
+            answer = parse_json(response["body"])
+        except InvalidData:
+            raise NotAnObject from None
+        if not isinstance(answer, dict):
+            raise NotAnObject
+        answer["ResponseMetadata"] = {"HTTPStatusCode": status}
+        return answer
 
 
 def _config(settings: Settings, kind: Any) -> Any:

@@ -101,6 +101,7 @@ _OF_DRIVER: Final = {
     "ResponseStreamingError": "the connection was closed in the middle of an answer",
     "IncompleteReadError": "the connection was closed in the middle of an answer",
     "ChecksumError": "the answer has arrived damaged",
+    "NotAnObject": _NO_SERVICE,
     "ResponseParserError": _NO_SERVICE,
 }
 
@@ -118,6 +119,10 @@ _SCHEMA: Final = (
 
 class TooSlow(Exception):
     """There was no answer within so many seconds, which are its argument."""
+
+
+class NotAnObject(Exception):
+    """The answer was JSON, and nothing that DynamoDB would say."""
 
 
 class Busy(StoreUnavailable):

@@ -18,7 +18,7 @@ from typing import Any, Final
 from flagkeep._runtime import at_exit as exits
 from flagkeep._runtime import fork, threads
 from flagkeep._runtime.dynamodb_driver import new_client
-from flagkeep._runtime.dynamodb_errors import TooSlow, translated
+from flagkeep._runtime.dynamodb_errors import NotAnObject, TooSlow, translated
 from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep._runtime.greenlets import ThreadOfOneProcess
 from flagkeep.errors import StoreClosed, StoreError, StoreUnavailable
@@ -84,7 +84,7 @@ class DynamoDBSession:
             finally:
                 if self._is_closed:  # meanwhile: its connection was still in use
                     self._close_own(client)
-            return answer
+            return _checked(answer)
 
         try:
             return ask() if timeout is None else self._within(operation, timeout, ask)
@@ -148,6 +148,19 @@ class DynamoDBSession:
             aside.after(lambda: left.discard(aside))
             raise TooSlow(seconds)
         return aside.result()
+
+
+def _checked(answer: Answer) -> Answer:
+    """Return an answer that may be one: botocore takes any page of a web server for an empty one.
+
+    Raises:
+        NotAnObject: it was such a page.
+    """
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    kind = headers.get("content-type", "json")
+    if "json" not in kind and "cbor" not in kind:
+        raise NotAnObject
+    return answer
 
 
 class Aside:

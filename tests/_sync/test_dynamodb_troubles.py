@@ -1,0 +1,563 @@
+"""The store in DynamoDB when its table is throttled, slow, gone, or not what it should be."""
+
+import json
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from flagkeep._sync.stores import dynamodb_table
+from flagkeep._sync.stores.dynamodb import DynamoDBStore
+from flagkeep._runtime import threads as runtime
+from flagkeep.errors import StoreClosed, StoreCorrupt, StoreError, StoreMissing, StoreUnavailable
+from flagkeep.storage.contents import Tally
+from tests._sync.dynamodb_stores import ME, PATIENT, Table, many, store_at, value
+from tests._sync.store_suite import flag, flags, full, part, refs
+from tests._sync.waiting import until
+from tests.servers.dynamodb import (
+
+    REGION,
+
+    DynamoDBServer,
+    create_table,
+    drop_table,
+)
+from tests.servers.dynamodb_faults import DynamoDBFaults
+from tests.servers.server import free_port
+
+Open = Callable[..., DynamoDBStore]
+Ask = Callable[[DynamoDBStore], Any]
+
+ASKED: list[Ask] = [
+    lambda store: store.get_many(refs("a")),
+    lambda store: store.get_many(refs("a", "b")),
+    lambda store: store.get_all(),
+    lambda store: store.is_initialized(),
+    lambda store: store.read_record(),
+    lambda store: store.replace(full(flags(a=1)), ME),
+    lambda store: store.upsert(part(flags(a=1))),
+    lambda store: store.clear(),
+]
+
+
+@pytest.fixture
+def table(dynamodb_url: str, dynamodb_table: str) -> Table:
+    return Table(dynamodb_url, dynamodb_table)
+
+
+@pytest.fixture
+def faults(dynamodb_url: str) -> Iterator[DynamoDBFaults]:
+    with DynamoDBFaults(dynamodb_url) as faults:
+        yield faults
+
+
+@pytest.fixture
+def opened(table: Table, faults: DynamoDBFaults) -> Open:
+    """Opens a store behind the proxy."""
+
+    def opened(**more: Any) -> DynamoDBStore:
+        return store_at(faults.url, table.name, prefix="p", **more)
+
+    return opened
+
+
+def complaint(store: DynamoDBStore, ask: Ask) -> StoreError:
+    """Return the error of a call, which must be one line without secrets."""
+    with pytest.raises(StoreError) as caught:
+        ask(store)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert SECRET not in text
+    assert store.label in text
+    assert caught.value.__cause__ is None
+    return caught.value
+
+
+SECRET = "hunter2-%3A/secret"
+
+
+# --- throttling -----------------------------------------------------------------------------------
+
+
+def test_what_was_left_undone_is_done_before_anything_else(
+    opened: Open, table: Table, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    faults.leave_unprocessed("BatchWriteItem", 20, times=2)
+    faults.leave_unprocessed("BatchWriteItem", 3, last=True, times=3, after=2)
+    faults.throttle("BatchWriteItem", times=2, after=4)
+    store.replace(full(many(60), segments=["s"]), ME)
+    faults.pass_on()
+    contents = store.get_all()
+    assert (contents.initialized, contents.flags) == (True, many(60))
+    written = []
+    for request in faults.requests:
+        if request.operation == "BatchWriteItem":
+            (batch,) = json.loads(request.body)["RequestItems"].values()
+            written.append({one["PutRequest"]["Item"]["key"]["S"] for one in batch})
+    first = written[0]
+    beginning = [batch for batch in written if batch & first]
+    assert beginning == written[: len(beginning)]
+    assert len(beginning) > 1
+    assert faults.requests[-1].operation != "BatchWriteItem"
+    store.close()
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_a_throttled_table_is_asked_again(
+    ask: Ask, opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(flags(b=2)), ME)
+    kinds = ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded")
+    for kind in kinds:
+        faults.error(None, kind, times=1)
+    faults.fail(None, times=1, after=2, where=is_read)
+    ask(store)
+    assert sum(faults.counts.values()) > len(kinds)
+    store.close()
+
+
+def is_read(request: Any) -> bool:
+    return request.operation in {"GetItem", "BatchGetItem", "Query"}
+
+
+def test_keys_left_unread_are_read(opened: Open, faults: DynamoDBFaults) -> None:
+    store = opened()
+    store.replace(full(many(130)))
+    faults.leave_unprocessed("BatchGetItem", 40, times=4)
+    found = store.get_many(refs(*many(130)))
+    assert {ref.key: item for ref, item in found.items()} == many(130)
+    store.close()
+
+
+def test_throttling_without_end_is_told_and_the_marker_not_written(
+    opened: Open,
+    table: Table,
+    faults: DynamoDBFaults,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(dynamodb_table, "_WRITERS_PATIENCE", 0.4)
+    store = opened()
+    faults.throttle("BatchWriteItem", after=1)
+    error = complaint(store, lambda store: store.replace(full(many(60)), ME))
+    assert isinstance(error, StoreUnavailable)
+    assert "throttled" in error.reason
+    assert "capacity" in error.reason
+    assert len([key for namespace, key in table.content() if namespace == "p:features"]) == 25
+    assert not store.is_initialized()
+    record = store.read_record()
+    assert record is not None
+    assert record.replacing
+    slow = [one for one in caplog.records if "more slowly" in one.getMessage()]
+    assert len(slow) == 1
+    faults.pass_on()
+    store.replace(full(many(60)), ME)
+    assert (store.get_all()).flags == many(60)
+    store.close()
+
+
+def test_patience_begins_anew_with_everything_that_is_done(
+    opened: Open, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_table, "_WRITERS_PATIENCE", 0.4)
+    store = opened()
+    for left in range(24, 0, -1):  # one of 25 is done at a time
+        faults.leave_unprocessed("BatchWriteItem", left, times=1)
+    began = runtime.monotonic()
+    store.replace(full(many(25)), ME)
+    assert runtime.monotonic() - began > 0.4
+    faults.pass_on()
+    assert (store.get_all()).flags == many(25)
+    store.close()
+
+
+def test_a_read_is_not_tried_again_for_longer_than_it_is_waited_for(
+    opened: Open, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened()
+    assert value(store) is None
+    faults.throttle(None)
+    began = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match="throttled"):
+        value(store, timeout=0.3)
+    assert runtime.monotonic() - began < 0.3 + 1
+    monkeypatch.setattr(dynamodb_table, "_PATIENCE", 0.2)
+    with pytest.raises(StoreUnavailable, match="throttled"):
+        store.get_all()
+    store.close()
+
+
+def test_closing_ends_a_pause(opened: Open, faults: DynamoDBFaults) -> None:
+    store = opened()
+    faults.throttle("BatchWriteItem")
+    ended: list[StoreError] = []
+
+    def write() -> None:
+        try:
+            store.replace(full(flags(a=1)))
+        except StoreError as exc:
+            ended.append(exc)
+
+    task = runtime.spawn("writer", write)
+    until(lambda: faults.counts["BatchWriteItem"] >= 4)
+    store.close()
+    assert task.join(5)
+    assert [type(one) for one in ended] == [StoreClosed]
+
+
+# --- trouble on the way ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_a_lost_connection_is_replaced_once(
+    ask: Ask, opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(flags(b=2)), ME)
+    faults.lose_answers(None, times=1, where=lambda request: request.operation != "PutItem")
+    ask(store)
+    faults.lose_answers(None)
+    error = complaint(store, ask)
+    assert "closed before there was an answer" in error.reason
+    store.close()
+
+
+def test_a_change_whose_answer_was_lost_is_not_taken_for_a_refused_one(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(flags(a=1)), ME)
+    faults.lose_answers("PutItem", times=1)
+    error = complaint(store, lambda store: store.upsert(part(flags(a=2))))
+    assert "closed before there was an answer" in error.reason
+    assert value(store) == 2
+    faults.fail("PutItem", times=1)  # nothing was done
+    assert store.upsert(part(flags(a=3))) == {}
+    faults.lose_answers("PutItem", times=1, after=1)  # the record's
+    assert store.upsert(part(flags(a=4))) == {}
+    store.replace(full(flags(a=4)), ME)
+    assert store.upsert(part(flags(a=5))) == {}
+    faults.fail("PutItem", times=1, after=1)
+    assert store.upsert(part(flags(a=6))) == {}
+    record = store.read_record()
+    assert record is not None
+    assert record.digest == Tally.of_set(full(flags(a=6))).digest
+    store.close()
+
+
+def test_others_who_are_always_faster_are_told_of(
+    opened: Open, table: Table, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_table, "_SHORT_PAUSE", 0.0001)
+    store = opened()
+    store.replace(full(flags(a=1)), ME)
+    number = iter(range(100, 1000))
+
+    def overtake(request: Any, ask: Callable[[Any], Any]) -> Any:
+        text = '{"writer":"they"}'
+        table.put("p:$flagkeep", "record", version={"N": str(next(number))}, item={"S": text})
+        return ask(request)
+
+    faults.on("PutItem", overtake, where=lambda request: b'"record"' in request.body)
+    error = complaint(store, lambda store: store.upsert(part(flags(a=2))))
+    assert "others wrote the same" in error.reason
+    faults.pass_on()
+
+    def break_anew(request: Any, ask: Callable[[Any], Any]) -> Any:
+        table.put("p:features", "a", version={"N": str(next(number))}, item={"S": "?"})
+        return ask(request)
+
+    faults.on("PutItem", break_anew)
+    error = complaint(store, lambda store: store.upsert(part(flags(a=3))))
+    assert "others wrote the same" in error.reason
+    store.close()
+
+
+def test_a_large_item_that_others_always_change_first_is_told_of(
+    opened: Open, table: Table, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests._sync.dynamodb_stores import large  # noqa: PLC0415
+
+    monkeypatch.setattr(dynamodb_table, "_SHORT_PAUSE", 0.0001)
+    store = opened()
+    number = iter(range(100, 1000))
+
+    def change(request: Any, ask: Callable[[Any], Any]) -> Any:
+        table.put_item("big", next(number), flag("big").data.decode())
+        return ask(request)
+
+    faults.on("TransactWriteItems", change)
+    big = large("big", 2000)
+    for ask in (
+        lambda store: store.upsert(part({"big": big})),
+        lambda store: store.replace(full({"big": big})),
+    ):
+        error = complaint(store, ask)
+        assert "others wrote the same" in error.reason
+    store.close()
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_a_server_that_hangs_is_waited_for_so_long(
+    ask: Ask, opened: Open, faults: DynamoDBFaults
+) -> None:
+    patient = opened()
+    patient.replace(full(flags(a=1)), ME)
+    store = opened(timeout=0.3)
+    faults.hang(None)
+    began = runtime.monotonic()
+    error = complaint(store, ask)
+    assert "no answer within 0.3 s" in error.reason
+    assert runtime.monotonic() - began < 0.3 + 3
+    faults.pass_on()
+    ask(patient)
+    for one in (store, patient):
+        one.close()
+
+
+@pytest.mark.parametrize("ask", ["get_all", "is_initialized", "one", "several"])
+def test_a_timeout_bounds_all_of_a_read(
+    ask: str, opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(flags(a=1)), ME)
+    asked: dict[str, Callable[..., Any]] = {
+        "get_all": store.get_all,
+        "is_initialized": store.is_initialized,
+        "one": lambda **more: store.get_many(refs("a"), **more),
+        "several": lambda **more: store.get_many(refs("a", "b"), **more),
+    }
+    faults.hang(None)
+    began = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"no answer within 0\.2\d* s"):
+        asked[ask](timeout=0.2)
+    assert runtime.monotonic() - began < 0.2 + 2
+    faults.pass_on()
+    assert asked[ask](timeout=PATIENT)
+    store.close()
+
+
+def test_closing_does_not_wait_for_what_hangs(opened: Open, faults: DynamoDBFaults) -> None:
+    store = opened()
+    assert value(store) is None
+    faults.hang(None)
+    ended: list[StoreError] = []
+
+    def read() -> None:
+        try:
+            store.get_all()
+        except StoreError as exc:
+            ended.append(exc)
+
+    task = runtime.spawn("reader", read)
+    until(lambda: faults.counts["GetItem"] >= 3)
+    began = runtime.monotonic()
+    store.close()
+    assert runtime.monotonic() - began < 2
+    with pytest.raises(StoreClosed):
+        value(store)
+    faults.pass_on()
+    assert task.join(10)
+    assert len(ended) == 1
+
+
+def test_answers_that_drip_are_waited_for(opened: Open, faults: DynamoDBFaults) -> None:
+    store = opened(timeout=PATIENT)
+    store.replace(full(flags(a=1)))
+    faults.drip("GetItem", every=0.002)
+    assert value(store) == 1
+    faults.pass_on()
+    faults.drip("GetItem", every=0.2)
+    with pytest.raises(StoreUnavailable, match="no answer within"):
+        value(store, timeout=0.4)
+    store.close()
+
+
+@pytest.mark.parametrize("after", [0, 5])
+def test_an_answer_that_is_cut_off_is_no_answer(
+    after: int, opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(flags(a=1)))
+    faults.cut("GetItem", after_bytes=after)
+    complaint(store, value)
+    faults.pass_on()
+    assert value(store) == 1
+    store.close()
+
+
+@pytest.mark.usefixtures("dynamodb_here")
+def test_a_server_that_comes_back_is_used_again() -> None:
+    with DynamoDBServer(on_disk=True) as server:
+        create_table(server.url, "flags")
+        store = store_at(server.url, "flags", timeout=PATIENT)
+        store.replace(full(flags(a=1)), ME)
+        server.kill()
+        error = complaint(store, value)
+        assert "refused" in error.reason or "closed" in error.reason
+        error = complaint(store, lambda store: store.replace(full(flags(a=2))))
+        assert "refused" in error.reason
+        server.start()
+        assert value(store) == 1
+        assert store.upsert(part(flags(a=2))) == {}
+        assert (store.get_all()).flags == flags(a=2)
+        store.close()
+
+
+# --- what is not there, or is something else ------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_a_table_that_is_not_there_is_named_with_what_makes_it(
+    ask: Ask, dynamodb_url: str
+) -> None:
+    store = store_at(dynamodb_url, "not-there", secret_access_key=SECRET)
+    error = complaint(store, ask)
+    assert isinstance(error, StoreMissing)
+    command = (
+        "aws dynamodb create-table --table-name not-there --attribute-definitions"
+        " AttributeName=namespace,AttributeType=S AttributeName=key,AttributeType=S --key-schema"
+        " AttributeName=namespace,KeyType=HASH AttributeName=key,KeyType=RANGE --billing-mode"
+        f" PAY_PER_REQUEST --region {REGION} --endpoint-url {dynamodb_url}"
+    )
+    assert error.reason.endswith(f": {command}")
+    store.close()
+
+
+def test_a_table_that_is_made_later_is_used_at_once(dynamodb_url: str) -> None:
+    store = store_at(dynamodb_url, "flagkeep-made-later")
+    complaint(store, value)
+    create_table(dynamodb_url, "flagkeep-made-later")
+    store.replace(full(flags(a=1)))
+    assert value(store) == 1
+    drop_table(dynamodb_url, "flagkeep-made-later")
+    assert isinstance(complaint(store, value), StoreMissing)
+    store.close()
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "one key": {"keys": (("namespace", "HASH"),)},
+    "another key": {"keys": (("id", "HASH"),)},
+    "other names": {"keys": (("ns", "HASH"), ("key", "RANGE"))},
+    "turned round": {"keys": (("key", "HASH"), ("namespace", "RANGE"))},
+    "numbers": {"key_type": "N"},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_table_with_another_key_is_never_written_to(
+    wrong: str, dynamodb_url: str
+) -> None:
+    name = f"flagkeep-wrong-{wrong.replace(' ', '-')}"
+    create_table(dynamodb_url, name, **WRONG[wrong])
+    store = store_at(dynamodb_url, name, secret_access_key=SECRET)
+    asked = [lambda store: store.replace(full(flags(a=1)), ME), lambda store: store.get_all()]
+    if wrong != "turned round":  # single rows can be read and written then as they should be
+        asked += [value, lambda store: store.upsert(part(flags(a=1)))]
+    for ask in asked:
+        error = complaint(store, ask)
+        assert isinstance(error, StoreCorrupt)
+        assert "partition key namespace (String)" in error.reason
+        assert "aws dynamodb create-table" in error.reason
+    assert Table(dynamodb_url, name).content() == {}
+    drop_table(dynamodb_url, name)
+    store.close()
+
+
+REFUSALS = {
+    "AccessDeniedException": "dynamodb:",
+    "ExpiredTokenException": "session token has expired",
+    "UnrecognizedClientException": "does not know the access key",
+    "InvalidSignatureException": "check the secret key",
+    "MissingAuthenticationTokenException": "not signed",
+    "NewlyInventedException": "NewlyInventedException",
+    "ValidationException": "refuses the request (ValidationException): anything",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refusal_is_told_with_what_to_do(
+    kind: str, opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened(secret_access_key=SECRET)
+    faults.error(None, kind, message="anything")
+    for ask in ASKED:
+        error = complaint(store, ask)
+        assert isinstance(error, StoreUnavailable)
+        assert REFUSALS[kind] in error.reason
+    assert max(faults.counts.values()) < 10  # refused once is enough
+    store.close()
+
+
+def test_a_denial_says_which_permissions_are_needed(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(flags(a=1)))
+    faults.deny("BatchWriteItem")
+    error = complaint(store, lambda store: store.replace(full(flags(a=2))))
+    assert "(dynamodb:BatchWriteItem)" in error.reason
+    for action in ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"):
+        assert action in error.reason
+    assert value(store) == 1
+    store.close()
+
+
+def test_what_is_no_dynamodb_is_told_apart(opened: Open, faults: DynamoDBFaults) -> None:
+    store = opened()
+    page = {"Content-Type": "text/html"}
+    for status, body, headers in (
+        (200, b"<html>hello</html>", page),
+        (404, b"<html>not found</html>", page),
+        (400, b"{}", {}),
+        (200, b"[1]", {}),
+    ):
+        faults.answer(None, status, body, headers)
+        for ask in (value, lambda store: store.get_all()):
+            error = complaint(store, ask)
+            assert "not DynamoDB" in error.reason
+        faults.pass_on()
+    store.close()
+
+
+def test_what_speaks_another_language_is_told_of() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        store = store_at(f"http://127.0.0.1:{port}", "flags", timeout=0.3)
+        assert "no answer within 0.3 s" in (complaint(store, value)).reason
+        store.close()
+    store = store_at(f"http://127.0.0.1:{free_port()}", "flags")
+    assert "refused" in (complaint(store, value)).reason
+    store.close()
+    store = store_at("http://no-such-host.invalid", "flags", secret_access_key=SECRET)
+    assert "unknown" in (complaint(store, value)).reason
+    store.close()
+
+
+def test_tls_where_there_is_none_is_told_of(
+    dynamodb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    store = store_at(dynamodb_url.replace("http:", "https:"), "flags", timeout=2.0)
+    assert "TLS" in (complaint(store, value)).reason
+    store.close()
+
+
+def test_a_status_of_trouble_is_told(
+    opened: Open, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_table, "_PATIENCE", 0.2)
+    store = opened()
+    faults.fail(None)
+    assert "problem of its own" in (complaint(store, value)).reason
+    faults.pass_on()
+    faults.answer(None, 503, b"", {})
+    assert "503" in (complaint(store, value)).reason
+    store.close()
+
+
+
