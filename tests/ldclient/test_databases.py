@@ -161,6 +161,7 @@ def test_daemon_mode_serves_what_is_there_and_writes_nothing(
     store: CachingStoreWrapper, database: Database
 ) -> None:
     database.put("features/f", encode_json(flag("f", "stored")))
+    assert store.is_available()  # and boto3 is imported
     before = database.content()
     with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
         assert client.is_initialized()

@@ -19,4 +19,6 @@ def variables(url: str) -> dict[str, str]:
         "AWS_CONFIG_FILE": _NOWHERE,
         "AWS_SHARED_CREDENTIALS_FILE": _NOWHERE,
         "AWS_EC2_METADATA_DISABLED": "true",
+        # The first evaluation of a new process imports boto3, on a machine that is busy testing.
+        "FLAGKEEP_DEADLINE": "20",
     }
