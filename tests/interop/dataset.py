@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.interop import contexts, items
@@ -24,6 +24,10 @@ class DataSet:
     segments: Sequence[Json]
     changes: Sequence[Change]
     contexts: Sequence[Json]
+
+    def of_some(self, number: int) -> "DataSet":
+        """Return the same for so many of the contexts."""
+        return replace(self, contexts=self.contexts[:number])
 
     @property
     def keys(self) -> list[str]:

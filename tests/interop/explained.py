@@ -43,6 +43,9 @@ READERS: Final[dict[str, Explained]] = {
         "rollout-by-whole-float": (50, "33333.0 is in the bucket of 33333, as in Go; here in 0"),
         "rule-bad-reference": (50, REFERENCE),
     },
+    "go": {
+        "rule-in-object": (30, OBJECTS),
+    },
     "node": {
         "rule-in-object": (30, OBJECTS),
         "rule-in-segment-by-weight-of-org": (75, SEGMENT_WEIGHT),
@@ -69,6 +72,7 @@ READERS: Final[dict[str, Explained]] = {
 # By writer: we read what it made of the data.
 WRITERS: Final[dict[str, Explained]] = {
     "python": {},
+    "go": {},
     "node": {},
     "node-legacy": {},
     "java": {"objects": (108, NULLS)},

@@ -1,4 +1,4 @@
-"""flagkeep as a writer and as a reader of a shared Redis."""
+"""flagkeep as a writer and as a reader of a shared database."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,6 @@ from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.detail import Detail
 from flagkeep.model.item import ItemRef, Kind
 from flagkeep.model.tombstone import tombstone
-from flagkeep.stores import AsyncRedisStore, RedisStore
 from flagkeep.testing import TestData
 from tests._sync.hand_source import HandSource, environment
 from tests._sync.waiting import until
@@ -41,7 +40,7 @@ def expected(data: DataSet = EVERYTHING) -> Seen:
 
 def read(place: Place, data: DataSet = EVERYTHING, *, bad: int = 0) -> Seen:
     """Return what a `Client` reads that holds the whole environment, with so many bad items."""
-    with Client(Config(daemon=True), store=RedisStore(place.url, prefix=place.prefix)) as client:
+    with Client(Config(daemon=True), store=place.store()) as client:
         assert client.wait_until_ready()
         seen = _seen(client, data)
         assert len(client.status.bad_items) == bad, client.status.bad_items
@@ -49,17 +48,16 @@ def read(place: Place, data: DataSet = EVERYTHING, *, bad: int = 0) -> Seen:
 
 
 def read_one_by_one(place: Place, data: DataSet) -> Seen:
-    """Return what a `Client` reads that has no memory and asks Redis for every single item."""
+    """Return what a `Client` reads that has no memory and asks for every single item."""
     policy = StorePolicy(prefetch=False)
     config = Config(daemon=True, cache=CachePolicy.off(), store_policy=policy)
-    with Client(config, store=RedisStore(place.url, prefix=place.prefix)) as client:
+    with Client(config, store=place.store()) as client:
         return _seen(client, data)
 
 
 async def read_async(place: Place, data: DataSet = EVERYTHING) -> Seen:
     """Return what an `AsyncClient` reads that holds the whole environment."""
-    store = AsyncRedisStore(place.url, prefix=place.prefix)
-    async with AsyncClient(Config(daemon=True), store=store) as client:
+    async with AsyncClient(Config(daemon=True), store=place.async_store()) as client:
         assert await client.wait_until_ready()
         contexts = [Context.from_dict(one) for one in data.contexts]
         all_flags = await client.all_flags(contexts[0])
@@ -75,8 +73,7 @@ async def read_async(place: Place, data: DataSet = EVERYTHING) -> Seen:
 def written_by_hand(place: Place, data: DataSet, _folder: Path) -> Iterator[None]:
     """Fill the store as a stream would: everything, then each change with its own version."""
     source = HandSource()
-    store = RedisStore(place.url, prefix=place.prefix)
-    with Client(Config(source=source), store=store) as client:
+    with Client(Config(source=source), store=place.store()) as client:
         source.deliver(environment(*data.flags, segments=tuple(data.segments)))
         for change in data.changes:
             source.deliver(as_change_set(*change))
@@ -91,8 +88,7 @@ def written_from_file(place: Place, data: DataSet, folder: Path) -> Iterator[Non
     file = folder / "flags.json"
     _write(file, data.flags, data.segments)
     source = FileSource(file, force_polling=True, poll_interval=0.02)
-    store = RedisStore(place.url, prefix=place.prefix)
-    with Client(Config(source=source), store=store) as client:
+    with Client(Config(source=source), store=place.store()) as client:
         assert client.wait_until_ready()
         _write(file, *data.after_changes())
         until(place.is_written)
@@ -112,7 +108,7 @@ def _write(file: Path, flags: Sequence[Json], segments: Sequence[Json]) -> None:
     by_key = {"flags": {one["key"]: one for one in flags}}
     by_key["segments"] = {one["key"]: one for one in segments}
     new = file.with_suffix(".new")
-    new.write_text(json.dumps(by_key), encoding="utf-8")
+    new.write_text(json.dumps(by_key, ensure_ascii=False), encoding="utf-8")
     new.replace(file)
 
 

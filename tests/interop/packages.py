@@ -1,8 +1,8 @@
 """The real packages of other SDKs, with exact versions, installed at the first run.
 
 Node's and Java's live in `.interop/`, which ignores itself in git; Python's in an environment
-beside those of the benchmarks. Each folder knows what it was made from: when that changes, it is
-made anew.
+beside those of the benchmarks; the program that Go makes is kept in the user's cache. Each folder
+knows what it was made from: when that changes, it is made anew.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from typing import Final
 
 from benchmarks import interpreters
 from tests import outward
+from tests.servers import consul, kept
 from tests.servers.server import not_here
 
 HERE: Final = Path(__file__).parent
@@ -44,7 +45,7 @@ def node(line: str, *names: str) -> list[str]:
 
     Args:
         line: the folder below `node/` that says what to install.
-        names: of the SDK's package and its Redis package.
+        names: of the SDK's package and its store's package.
     """
     for program in ("node", "npm"):
         _need(program, "Node 18 or later with npm: apt-get install nodejs npm")
@@ -79,6 +80,34 @@ def java(line: str) -> list[str]:
         _installed(folder, wanted)
     # It lives for a few seconds: what takes long to start up or to compile does not pay.
     return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", path, "Peer"]
+
+
+def go() -> list[str]:
+    """Return the command that runs the peer written in Go."""
+    try:
+        return [str(_go_program())]
+    except kept.NotMade as exc:
+        not_here(str(exc))
+
+
+@kept.once
+def _go_program() -> Path:
+    """Return the peer written in Go, built at the first call; that takes a minute."""
+    source = HERE / "go"
+    wanted = [source / name for name in ("go.mod", "go.sum", "main.go")]
+    return kept.kept(kept.place_of("interop-go", wanted), _build_go) / "peer"
+
+
+def _build_go(folder: Path) -> None:
+    go = str(consul._go())
+    build = [go, "build", "-trimpath", "-ldflags=-s -w", "-o", str(folder / "peer"), "."]
+    alone = {
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=readonly",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    kept.run(build, HERE / "go", alone)
 
 
 def _need(program: str, what: str) -> None:

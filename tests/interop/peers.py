@@ -2,18 +2,24 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple
+
+import pytest
 
 from benchmarks import interpreters
 from tests.interop import packages
 from tests.interop.contexts import as_user
-from tests.interop.dataset import DataSet
+from tests.interop.dataset import EVERYTHING, OF_USERS, DataSet
 from tests.interop.items import Json
 from tests.interop.place import Place
 
 PATIENCE: Final = 60.0
+NODE: Final = "@launchdarkly/node-server-sdk"
+NODE_LEGACY: Final = "launchdarkly-node-server-sdk"
+Command = Callable[[], list[str]]
 Detail = list[Any]  # value, index, reason
 
 
@@ -29,19 +35,21 @@ class Peer(NamedTuple):
 
     Attributes:
         name: what the table of differences calls it.
-        command: returns the command that runs it, up to `write` or `evaluate`.
+        commands: by database, what returns the command that runs it, up to `write` or `evaluate`.
+        data: what it can do.
         form: how it wants a context.
     """
 
     name: str
-    command: Callable[[], list[str]]
+    commands: Mapping[str, Command]
+    data: DataSet = EVERYTHING
     form: Callable[[Json], Json] = dict
 
     @contextmanager
     def writing(self, place: Place, stream: str) -> Iterator[None]:
         """Let it fill the store from a stream for the time of the block."""
         process = subprocess.Popen(
-            [*self.command(), "write"],
+            [*self.commands[place.database](), "write"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -52,7 +60,7 @@ class Peer(NamedTuple):
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                asked = {"url": place.url, "prefix": place.prefix, "stream": stream}
+                asked = {**place.asked(), "stream": stream}
                 process.stdin.write(json.dumps(asked) + "\n")
                 process.stdin.flush()
                 assert process.stdout.readline() == "true\n", "it did not start"
@@ -65,9 +73,9 @@ class Peer(NamedTuple):
     def evaluate(self, place: Place, data: DataSet) -> Seen:
         """Let it evaluate flags from the store, as a program that does nothing else with it."""
         contexts = [self.form(context) for context in data.contexts]
-        asked = {"url": place.url, "prefix": place.prefix, "keys": data.keys, "contexts": contexts}
+        asked = {**place.asked(), "keys": data.keys, "contexts": contexts}
         done = subprocess.run(
-            [*self.command(), "evaluate"],
+            [*self.commands[place.database](), "evaluate"],
             check=False,
             input=json.dumps(asked) + "\n",
             capture_output=True,
@@ -82,21 +90,43 @@ class Peer(NamedTuple):
         return Seen(all_flags, [dict(zip(data.keys, one, strict=True)) for one in details])
 
 
+def _node(line: str, *names: str) -> Command:
+    return partial(packages.node, line, *names)
+
+
 PEERS: Final = (
-    Peer("python", packages.python),
-    Peer(
-        "node",
-        lambda: packages.node(
-            "current", "@launchdarkly/node-server-sdk", "@launchdarkly/node-server-sdk-redis"
-        ),
-    ),
+    Peer("python", dict.fromkeys(("redis", "dynamodb", "consul"), packages.python)),
+    Peer("go", dict.fromkeys(("redis", "dynamodb", "consul"), packages.go)),
+    Peer("node", {"redis": _node("current", NODE, f"{NODE}-redis")}),
     Peer(
         "node-legacy",
-        lambda: packages.node(
-            "legacy", "launchdarkly-node-server-sdk", "launchdarkly-node-server-sdk-redis"
-        ),
+        {
+            "redis": _node("legacy", NODE_LEGACY, f"{NODE_LEGACY}-redis"),
+            "dynamodb": _node("databases", NODE_LEGACY, f"{NODE_LEGACY}-dynamodb"),
+            # The SDK under the name by which the store, of before it was renamed, asks for it.
+            "consul": _node("databases", "ldclient-node", "ldclient-node-consul-store"),
+        },
     ),
-    Peer("java", lambda: packages.java("sdk7")),
+    Peer("java", {"redis": partial(packages.java, "sdk7")}),
+    # These know users only.
+    Peer("java-5", {"redis": partial(packages.java, "sdk5")}, OF_USERS, as_user),
 )
-# They know users only.
-OLDER: Final = (Peer("java-5", lambda: packages.java("sdk5"), as_user),)
+
+
+class Pair(NamedTuple):
+    """A database, and who uses it with us."""
+
+    database: str
+    peer: Peer
+
+    def __str__(self) -> str:
+        return f"{self.database}-{self.peer.name}"
+
+
+PAIRS: Final = [Pair(database, peer) for peer in PEERS for database in peer.commands]
+
+
+def of_pairs(pairs: Iterable[Pair] = PAIRS) -> pytest.MarkDecorator:
+    """Run a test, which has a `place`, with each of these pairs."""
+    given = [pytest.param(*pair, id=str(pair)) for pair in pairs]
+    return pytest.mark.parametrize(("database", "peer"), given, indirect=["database"])

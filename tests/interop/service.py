@@ -5,21 +5,32 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from flagkeep.testing import FakeUpstream, Scripted
+from tests._sync.waiting import until
 from tests.interop.dataset import DataSet
 from tests.interop.items import Json
+from tests.interop.place import Place
 
 
 @contextmanager
-def streaming(data: DataSet) -> Iterator[str]:
-    """Serve one stream: everything, then the changes, then nothing more. Yields its address."""
+def streaming(data: DataSet, place: Place) -> Iterator[str]:
+    """Serve one stream: everything, then the changes, then nothing more. Yields its address.
+
+    The changes come when everything is in the database: an SDK for Node does not hold them back
+    while it writes the rest.
+    """
     with FakeUpstream() as upstream:
-        upstream.always("/all", Scripted.stream("".join(_events(data))))
+        upstream.always("/all", Scripted.stream(lambda: _parts(data, place)))
         yield upstream.uri
 
 
-def _events(data: DataSet) -> Iterator[str]:
+def _parts(data: DataSet, place: Place) -> Iterator[bytes]:
     by_key = {"flags": _by_key(data.flags), "segments": _by_key(data.segments)}
-    yield _event("put", {"path": "/", "data": by_key})
+    yield _event("put", {"path": "/", "data": by_key}).encode()
+    until(lambda: place.holds(data.flags, data.segments))
+    yield "".join(_changes(data)).encode()
+
+
+def _changes(data: DataSet) -> Iterator[str]:
     for is_segment, item in data.changes:
         path = f"/{'segments' if is_segment else 'flags'}/{item['key']}"
         if item["deleted"]:

@@ -9,13 +9,12 @@ import pytest
 from flagkeep import AsyncClient, Config
 from flagkeep.model.codec import encode_json
 from flagkeep.model.item import Kind
-from flagkeep.stores import AsyncRedisStore
 from tests._async.hand_source import AsyncHandSource, environment
 from tests._async.waiting import until
 from tests.interop import ours
 from tests.interop.dataset import EVERYTHING
 from tests.interop.items import DELETED_AT, DELETED_FLAGS, DELETED_SEGMENTS
-from tests.interop.place import Place
+from tests.interop.place import RedisPlace
 from tests.interop.styles import GO_FLAG, GO_SEGMENT
 
 pytestmark = [pytest.mark.extras, pytest.mark.slow]
@@ -25,9 +24,9 @@ MARKER = "launchdarkly:$inited"
 
 
 @pytest.fixture
-def written(place: Place, tmp_path: Path) -> Any:
+def written(place: RedisPlace, tmp_path: Path) -> Any:
     """The database after everything was written, with the prefix that all SDKs have by default."""
-    place = place._replace(prefix="launchdarkly")
+    place = place.at("launchdarkly")
     with ours.written_by_hand(place, EVERYTHING, tmp_path):
         pass
     return place.raw
@@ -73,10 +72,9 @@ def test_tombstones_have_the_full_schema_and_the_real_key(
 
 
 async def test_both_colours_write_the_same(written: Any, redis_url: str) -> None:
-    place = Place(redis_url, written, "another")
+    place = RedisPlace(redis_url, "another", raw=written)
     source = AsyncHandSource()
-    store = AsyncRedisStore(place.url, prefix=place.prefix)
-    async with AsyncClient(Config(source=source), store=store) as client:
+    async with AsyncClient(Config(source=source), store=place.async_store()) as client:
         await source.deliver(environment(*EVERYTHING.flags, segments=tuple(EVERYTHING.segments)))
         for change in EVERYTHING.changes:
             await source.deliver(ours.as_change_set(*change))

@@ -9,7 +9,6 @@ from flagkeep import AsyncClient, Client, Config, Context
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.item import ItemRef, Kind
-from flagkeep.stores import AsyncRedisStore, RedisStore
 from tests.interop import items, ours
 from tests.interop.comparing import assert_same
 from tests.interop.dataset import EVERYTHING
@@ -28,9 +27,9 @@ def test_live_items(language: str, place: Place) -> None:
     flags, segments = EVERYTHING.after_changes()
     for kind, live, fields in ((Kind.SEGMENT, segments, SEGMENT), (Kind.FLAG, flags, FLAG)):
         rows = {one["key"]: style.write(one, fields) for one in live}
-        place.raw.hset(place.hash(kind), mapping={**rows, **dict(style.extra)})
+        place.put(kind, {**rows, **dict(style.extra)})
     if style.marker is not None:
-        place.raw.set(place.marker, style.marker)
+        place.mark(style.marker)
     expected = ours.expected()
     assert_same(expected, ours.read(place, bad=2 * len(style.extra)), {})
     seen = asyncio.run(ours.read_async(place))
@@ -45,9 +44,9 @@ def deleted(request: pytest.FixtureRequest, place: Place) -> str:
     asks = items.ruled("asks-segment", items.in_segment("gone-segment"))
     other = items.flag("other", fallthrough={"variation": items.YES})
     live = {one["key"]: json.dumps(one) for one in (needs, asks, other)}
-    place.raw.hset(place.hash(Kind.FLAG), mapping={**live, "gone": written.flag})
-    place.raw.hset(place.hash(Kind.SEGMENT), "gone-segment", written.segment)
-    place.raw.set(place.marker, "")
+    place.put(Kind.FLAG, {**live, "gone": written.flag})
+    place.put(Kind.SEGMENT, {"gone-segment": written.segment})
+    place.mark("")
     return str(request.param)
 
 
@@ -61,7 +60,7 @@ EXPECTED = {
 
 @pytest.mark.usefixtures("deleted")
 def test_tombstones_are_no_items(place: Place) -> None:
-    with Client(Config(daemon=True), store=RedisStore(place.url, prefix=place.prefix)) as client:
+    with Client(Config(daemon=True), store=place.store()) as client:
         for key, expected in EXPECTED.items():
             assert ours.plain(client.variation_detail(key, USER, ours.DEFAULT)) == expected
         assert client.all_flags(USER).to_values().keys() == EXPECTED.keys() - {"gone"}
@@ -70,8 +69,7 @@ def test_tombstones_are_no_items(place: Place) -> None:
 
 @pytest.mark.usefixtures("deleted")
 async def test_tombstones_are_no_items_for_async_clients(place: Place) -> None:
-    store = AsyncRedisStore(place.url, prefix=place.prefix)
-    async with AsyncClient(Config(daemon=True), store=store) as client:
+    async with AsyncClient(Config(daemon=True), store=place.async_store()) as client:
         for key, expected in EXPECTED.items():
             assert ours.plain(await client.variation_detail(key, USER, ours.DEFAULT)) == expected
         assert (await client.all_flags(USER)).to_values().keys() == EXPECTED.keys() - {"gone"}
@@ -84,7 +82,7 @@ def test_tombstones_have_versions(kind: Kind, place: Place) -> None:
     key = GONE[kind]
     before = place.text(kind, key)
     make = items.flag if kind is Kind.FLAG else items.segment
-    store = RedisStore(place.url, prefix=place.prefix)
+    store = place.store()
     try:
         for version in (VERSION - 1, VERSION):
             item = to_item(kind, key, encode_json(make(key, version=version)))

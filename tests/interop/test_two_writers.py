@@ -8,15 +8,19 @@ import pytest
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.item import ItemRef, Kind
-from flagkeep.stores import RedisStore
 from tests._sync.waiting import until
 from tests.interop.dataset import DataSet
 from tests.interop.items import LAST, Json, flag
-from tests.interop.peers import OLDER, PEERS, Peer
+from tests.interop.peers import Peer, of_pairs
 from tests.interop.place import Place
 from tests.interop.service import streaming
 
-pytestmark = [pytest.mark.extras, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.extras,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("dynamodb_here", "consul_here"),
+]
 
 KEYS = [f"größe-{number}" for number in range(10)]
 ROUNDS = 60
@@ -26,12 +30,12 @@ OUR_LAST = {key: THEIR_LAST + (1 if number % 2 else -1) for number, key in enume
 NEWEST = {key: max(ours, THEIR_LAST) for key, ours in OUR_LAST.items()}
 
 
-@pytest.mark.parametrize("peer", [*PEERS, *OLDER], ids=lambda peer: peer.name)
+@of_pairs()
 def test_the_newest_of_each_stays(peer: Peer, place: Place) -> None:
-    peer.command()  # installs what is missing, for which our thread would not wait
+    peer.commands[place.database]()  # installs what is missing, for which our thread would not wait
     theirs = [(False, flag(key, version=3 + 2 * n)) for n in range(ROUNDS) for key in KEYS]
     data = DataSet([flag(key, version=1) for key in KEYS], [], [*theirs, (False, flag(LAST))], [])
-    with streaming(data) as stream, OurThread(place) as we, peer.writing(place, stream):
+    with streaming(data, place) as stream, OurThread(place) as we, peer.writing(place, stream):
         until(place.is_written)
         we.join()
     stored = place.items(Kind.FLAG)
@@ -47,7 +51,7 @@ class OurThread(threading.Thread):
     def __init__(self, place: Place) -> None:
         super().__init__()
         self._place = place
-        self._store = RedisStore(place.url, prefix=place.prefix)
+        self._store = place.store()
 
     def __enter__(self) -> Self:
         self.start()
@@ -58,7 +62,7 @@ class OurThread(threading.Thread):
         self._store.close()
 
     def run(self) -> None:
-        until(lambda: bool(self._place.raw.exists(self._place.marker)))
+        until(self._place.is_marked)
         for n in range(ROUNDS + 1):
             self._wait_for(1 + 2 * n)
             for key in KEYS:

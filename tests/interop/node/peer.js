@@ -1,4 +1,4 @@
-// The official Node SDK, current line and legacy line: see ../python/peer.py for what it is told.
+// The official Node SDK in its various lines: see ../python/peer.py for what it is told.
 // Arguments: the folder where the packages are installed, their two names, `write` or `evaluate`.
 'use strict';
 
@@ -9,23 +9,38 @@ const readline = require('node:readline');
 const [folder, sdkName, storeName, todo] = process.argv.slice(2);
 const installed = createRequire(path.join(folder, 'package.json'));
 const sdk = installed(sdkName);
-// The current line names what it exports, the legacy line is the function itself.
-const { RedisFeatureStore = installed(storeName) } = installed(storeName);
+// Some packages name what they export, others are the function itself.
+const exported = installed(storeName);
+const FeatureStore = exported.RedisFeatureStore || exported.DynamoDBFeatureStore || exported;
 
 const DEFAULT = 'the default';
 const SILENT = { error: console.error, warn() {}, info() {}, debug() {} };
 
-function storeOf({ url, prefix }) {
+process.env.AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE = '1';
+
+const MAKERS = {
+  dynamodb: ({ url, prefix, table, region, accessKeyId, secretAccessKey }) => {
+    const clientOptions = { endpoint: url, region, accessKeyId, secretAccessKey };
+    return FeatureStore(table, { clientOptions, prefix, cacheTTL: 600 });
+  },
+  consul: ({ url, prefix }) => {
+    const { hostname, port } = new URL(url);
+    return FeatureStore({ consulOptions: { host: hostname, port }, prefix, cacheTTL: 600, logger: SILENT });
+  },
+  redis: storeInRedis,
+};
+
+function storeInRedis({ url, prefix }) {
   const { hostname, port, username, password, pathname } = new URL(url);
   const redisOpts = { host: hostname, port: Number(port || 6379), db: Number(pathname.slice(1) || 0) };
   if (username) redisOpts.username = decodeURIComponent(username);
   if (password) redisOpts.password = decodeURIComponent(password);
-  return RedisFeatureStore({ redisOpts, prefix, cacheTTL: 600 });
+  return FeatureStore({ redisOpts, prefix, cacheTTL: 600 });
 }
 
 function clientOf(asked, more) {
   return sdk.init('sdk-key', {
-    featureStore: storeOf(asked),
+    featureStore: MAKERS[asked.database](asked),
     sendEvents: false,
     diagnosticOptOut: true,
     logger: SILENT,
@@ -61,5 +76,5 @@ const ended = new Promise((resolve) => input.once('close', resolve));
 input.once('line', async (line) => {
   const asked = JSON.parse(line);
   await (todo === 'write' ? write(asked, ended) : evaluate(asked));
-  process.exit(0);
+  process.stdout.write('', () => process.exit(0)); // not before all is written
 });

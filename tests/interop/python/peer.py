@@ -1,8 +1,10 @@
 """The official Python SDK: `write` or `evaluate`, told by one line of JSON on standard input.
 
-`write` takes {url, prefix, stream} and fills the store from that stream until its input ends.
-`evaluate` takes {url, prefix, keys, contexts}, only reads the store, and prints one line per
-context: [value, index, reason] of every key. Its first line has all flags for the first context.
+Both take where the store is: {database, url, prefix}, for DynamoDB also {table, region,
+accessKeyId, secretAccessKey}. `write` also takes {stream} and fills the store from that stream
+until its input ends. `evaluate` also takes {keys, contexts}, only reads the store, and prints one
+line per context: [value, index, reason] of every key. Its first line has all flags for the first
+context, null if they cannot be had.
 """
 
 # mypy: ignore-errors
@@ -12,10 +14,11 @@ context: [value, index, reason] of every key. Its first line has all flags for t
 import json
 import logging
 import sys
+from urllib.parse import urlsplit
 
 from ldclient import Config, Context, LDClient
 from ldclient.feature_store import CacheConfig
-from ldclient.integrations import Redis
+from ldclient.integrations import Consul, DynamoDB, Redis
 
 DEFAULT = "the default"
 
@@ -25,12 +28,28 @@ logging.basicConfig(level=logging.ERROR)
 def main() -> None:
     """Do what is asked."""
     asked = json.loads(sys.stdin.readline())
-    caching = CacheConfig(expiration=600, capacity=100_000)
-    store = Redis.new_feature_store(url=asked["url"], prefix=asked["prefix"], caching=caching)
+    store = store_of(asked)
     if sys.argv[1] == "write":
         write(asked, store)
     else:
         evaluate(asked, store)
+
+
+def store_of(asked):
+    """Return the store that is asked for."""
+    prefix, caching = asked["prefix"], CacheConfig(expiration=600, capacity=100_000)
+    if asked["database"] == "dynamodb":
+        options = {
+            "endpoint_url": asked["url"],
+            "region_name": asked["region"],
+            "aws_access_key_id": asked["accessKeyId"],
+            "aws_secret_access_key": asked["secretAccessKey"],
+        }
+        return DynamoDB.new_feature_store(asked["table"], prefix, options, caching)
+    if asked["database"] == "consul":
+        at = urlsplit(asked["url"])
+        return Consul.new_feature_store(at.hostname, at.port, prefix, caching=caching)
+    return Redis.new_feature_store(url=asked["url"], prefix=prefix, caching=caching)
 
 
 def write(asked, store) -> None:
