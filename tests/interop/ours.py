@@ -18,7 +18,7 @@ from tests._sync.hand_source import HandSource, environment
 from tests._sync.waiting import until
 from tests.interop.dataset import EVERYTHING, DataSet
 from tests.interop.items import Json
-from tests.interop.peers import Seen
+from tests.interop.peers import PATIENCE, Seen
 from tests.interop.place import Place
 
 DEFAULT = "the default"
@@ -49,7 +49,7 @@ def read(place: Place, data: DataSet = EVERYTHING, *, bad: int = 0) -> Seen:
 
 def read_one_by_one(place: Place, data: DataSet) -> Seen:
     """Return what a `Client` reads that has no memory and asks for every single item."""
-    policy = StorePolicy(prefetch=False)
+    policy = StorePolicy(prefetch=False, deadline=PATIENCE)
     config = Config(daemon=True, cache=CachePolicy.off(), store_policy=policy)
     with Client(config, store=place.store()) as client:
         return _seen(client, data)
