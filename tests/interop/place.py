@@ -15,11 +15,14 @@ from flagkeep.stores import (
     AsyncDynamoDBStore,
     AsyncRedisStore,
     ConsulStore,
+    DynamoDBBigSegmentStore,
     DynamoDBStore,
+    RedisBigSegmentStore,
     RedisStore,
 )
 from tests.interop.items import LAST, Json
 from tests.servers import consul, dynamodb
+from tests.servers.big_segments import DynamoDBWriter, RedisWriter, Writer
 
 PREFIX = "größe:interop"
 
@@ -76,6 +79,14 @@ class Place(ABC):
     def texts(self, kind: Kind) -> dict[str, bytes]:
         """Return everything that is stored of one kind."""
 
+    def big_segment_store(self) -> Any:
+        """Return a store of ours for the Big Segments that are here."""
+        raise NotImplementedError
+
+    def big_segments(self) -> Writer:
+        """Return what writes Big Segments here."""
+        raise NotImplementedError
+
     def is_written(self) -> bool:
         """Return whether the last item of a data set is there."""
         return self.text(Kind.FLAG, LAST) is not None
@@ -119,6 +130,12 @@ class RedisPlace(Place):
 
     def async_store(self) -> AsyncRedisStore:
         return AsyncRedisStore(self.url, prefix=self.prefix)
+
+    def big_segment_store(self) -> RedisBigSegmentStore:
+        return RedisBigSegmentStore(self.url, prefix=self.prefix)
+
+    def big_segments(self) -> RedisWriter:
+        return RedisWriter(self.url, self.prefix)
 
     def put(self, kind: Kind, rows: Mapping[str, str]) -> None:
         self.raw.hset(self.hash(kind), mapping=dict(rows))
@@ -168,6 +185,12 @@ class DynamoDBPlace(Place):
 
     def async_store(self) -> AsyncDynamoDBStore:
         return AsyncDynamoDBStore(self.table, **self.arguments())
+
+    def big_segment_store(self) -> DynamoDBBigSegmentStore:
+        return DynamoDBBigSegmentStore(self.table, **self.arguments())
+
+    def big_segments(self) -> DynamoDBWriter:
+        return DynamoDBWriter(self.url, self.table, self.prefix)
 
     def put(self, kind: Kind, rows: Mapping[str, str]) -> None:
         for key, text in rows.items():

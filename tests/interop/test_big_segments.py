@@ -1,8 +1,9 @@
-"""Big Segments that were written by hand, as the official SDK and as we see them."""
+"""Big Segments that were written by hand, as the official SDKs and as we see them."""
 
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,21 @@ import pytest
 
 from benchmarks import interpreters
 from flagkeep import Client, Config, Context
+from flagkeep.model.item import Kind
 from flagkeep.storage.big_segments import hash_of
-from flagkeep.stores import RedisBigSegmentStore, RedisStore
 from tests.interop import packages
 from tests.interop.peers import PATIENCE
-from tests.servers.big_segments import RedisWriter
-from tests.servers.redis import connect
+from tests.interop.place import Place
+from tests.servers.big_segments import Writer
 
-pytestmark = [pytest.mark.extras, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.extras,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("dynamodb_here"),
+]
 
 PROGRAM = Path(__file__).with_name("python") / "big_segments.py"
-PREFIX = "env:1"
 KEYS = ("in", "out", "both", "ruled in", "ruled in and out", "nobody", "größe-日本-😀", "other")
 SEGMENT = {
     "key": "s",
@@ -57,12 +62,10 @@ FLAG = {
 }  # fmt: skip
 
 
-def fill(url: str, age: float | None) -> None:
-    with connect(url) as connection:
-        connection.command("HSET", f"{PREFIX}:features", "f", json.dumps(FLAG))
-        connection.command("HSET", f"{PREFIX}:segments", "s", json.dumps(SEGMENT))
-        connection.command("SET", f"{PREFIX}:$inited", "")
-    writer = RedisWriter(url, PREFIX)
+def fill(place: Place, writer: Writer, age: float | None) -> None:
+    place.put(Kind.FLAG, {"f": json.dumps(FLAG)})
+    place.put(Kind.SEGMENT, {"s": json.dumps(SEGMENT)})
+    place.mark("")
     writer.put(hash_of("in"), ["s.g7", "other.g1"], [])
     writer.put(hash_of("out"), [], ["s.g7"])
     writer.put(hash_of("both"), ["s.g7"], ["s.g7", "other.g1"])
@@ -72,12 +75,19 @@ def fill(url: str, age: float | None) -> None:
     writer.synchronized(None if age is None else str(int((time.time() - age) * 1000)))
 
 
-def theirs(url: str) -> Any:
-    command = [packages.python()[0], str(PROGRAM)]
+def python() -> list[str]:
+    return [packages.python()[0], str(PROGRAM)]
+
+
+def go() -> list[str]:
+    return [*packages.go(), "members"]
+
+
+def theirs(command: list[str], place: Place) -> Any:
     done = subprocess.run(
         command,
         check=False,
-        input=json.dumps({"url": url, "prefix": PREFIX, "keys": KEYS, "flag": "f"}) + "\n",
+        input=json.dumps({**place.asked(), "keys": KEYS, "flag": "f"}) + "\n",
         capture_output=True,
         encoding="utf-8",
         env=interpreters.clean_environment(),
@@ -87,26 +97,27 @@ def theirs(url: str) -> Any:
     return json.loads(done.stdout)
 
 
-def ours(url: str) -> Any:
-    members = RedisBigSegmentStore(url, prefix=PREFIX)
+def ours(place: Place, members: Any) -> Any:
     said: dict[str, Any] = {
         "time": members.get_metadata().last_up_to_date_ms,
         "memberships": {key: members.get_membership(hash_of(key)) or None for key in KEYS},
     }
-    store = RedisStore(url, prefix=PREFIX)
+    store = place.store()
     with Client(Config(daemon=True), store=store, big_segment_store=members) as client:
         details = {key: client.variation_detail("f", Context.create(key), "?") for key in KEYS}
     said["details"] = {key: [one.value, one.reason.to_dict()] for key, one in details.items()}
     return said
 
 
+@pytest.mark.parametrize("database", ["redis", "dynamodb"], indirect=True)
+@pytest.mark.parametrize("command", [python, go])
 @pytest.mark.parametrize(("age", "status"), [(0.0, "HEALTHY"), (500.0, "STALE"), (None, "STALE")])
 def test_the_official_sdk_and_we_see_the_same(
-    redis_url: str, age: float | None, status: str
+    command: Callable[[], list[str]], place: Place, age: float | None, status: str
 ) -> None:
-    fill(redis_url, age)
-    seen = ours(redis_url)
-    assert seen == theirs(redis_url)
+    fill(place, place.big_segments(), age)
+    seen = ours(place, place.big_segment_store())
+    assert seen == theirs(command(), place)
     values = [value for value, _ in seen["details"].values()]
     assert values == ["yes", "no", "yes", "yes", "no", "no", "yes", "no"]
     assert {reason["bigSegmentsStatus"] for _, reason in seen["details"].values()} == {status}
