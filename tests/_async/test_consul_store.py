@@ -17,13 +17,11 @@ from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.consul_layout import Names
 from flagkeep.storage.contents import Tally, WriterRecord
 from tests._async.consul_stores import ME, many, record_at, sized, value
-from tests._async.store_suite import CHECKS, Backend, flag, flags, full, part, refs
+from tests._async.store_suite import flag, flags, full, part, refs
 from tests._async.test_stores_rows import TOMBSTONES
 from tests.servers.consul import ConsulServer
 from tests.servers.consul_faults import ConsulFaults
 from tests.servers.http_faults import Ask, Reply, Request
-
-NAMES = [check.__name__ for check in CHECKS]
 
 
 @pytest.fixture
@@ -58,11 +56,6 @@ def content(consul_server: ConsulServer, consul_prefix: str) -> Callable[[], dic
         return {key.removeprefix(f"{consul_prefix}/"): value for key, value in found.items()}
 
     return content
-
-
-@pytest.mark.parametrize("name", NAMES)
-async def test_consul(name: str, opened: Callable[..., AsyncConsulStore]) -> None:
-    await CHECKS[NAMES.index(name)](Backend(opened))
 
 
 # --- the layout -----------------------------------------------------------------------------------
@@ -418,6 +411,30 @@ async def test_a_server_that_takes_nothing_at_all_is_named() -> None:
         await store.aclose()
 
 
+async def test_a_server_that_takes_no_transaction_of_any_size_is_named(
+    beset: AsyncConsulStore, faults: ConsulFaults
+) -> None:
+    faults.refuse_size("PUT txn", where=lambda request: b"Value" in request.body)
+    with pytest.raises(StoreUnavailable, match=r"not even take .* one short key.*txn_max_req_len"):
+        await beset.replace(full({}))
+    assert await beset.upsert(part(flags(a=1, b=1))) == {}  # each by itself
+    assert faults.counts["PUT kv"] == 2
+    assert (await beset.get_all()).flags == flags(a=1, b=1)
+    faults.refuse_size("PUT txn")
+    for ask in (
+        lambda: beset.upsert(part(flags(a=2, b=2))),
+        lambda: beset.upsert(part(flags(a=2))),
+        lambda: beset.replace(full(flags(a=2))),
+        beset.clear,
+        beset.get_all,
+        lambda: beset.get_many(refs("a", "b")),
+    ):
+        with pytest.raises(StoreUnavailable, match="takes nothing of this size"):
+            await ask()
+    assert await value(beset) == 1
+    await beset.aclose()
+
+
 async def test_too_large_now_and_then_is_halved_and_goes_on(
     beset: AsyncConsulStore, faults: ConsulFaults
 ) -> None:
@@ -530,6 +547,40 @@ async def test_a_large_item_that_is_overtaken_is_looked_at_again(
     record = await beset.read_record()
     assert record is not None
     assert record.counts == {Kind.FLAG: 1, Kind.SEGMENT: 0}
+    await beset.aclose()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, None])
+async def test_the_record_of_a_large_item_follows_as_well_as_it_can(
+    times: int | None,
+    beset: AsyncConsulStore,
+    faults: ConsulFaults,
+    consul_server: ConsulServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "flagkeep.stores.consul")
+    await beset.replace(full(flags(a=1)), ME)
+    record = beset._names.record
+    digest = Tally.of_set(full(flags(a=1))).digest
+    overtakings: list[int] = []
+
+    def overtaken(request: Request, ask: Ask) -> Reply:
+        overtakings.append(1)  # the same text would count as no change
+        other = WriterRecord(writer="other", digest=digest, epoch=len(overtakings))
+        consul_server.put(record, other.encode())
+        return ask(request)
+
+    faults.on("PUT txn", overtaken, times=times, where=lambda request: b'"cas"' in request.body)
+    big = sized("a", 2, 450_000)
+    assert await beset.upsert(part({"a": big})) == {}
+    assert await value(beset) == 2
+    found = await beset.read_record()
+    assert found is not None
+    assert found.writer == "other"
+    is_counted = found.digest == Tally.of_set(full({"a": big})).digest
+    assert is_counted == (times == 1)
+    assert ("does not count the last change" in caplog.text) == (times is None)
     await beset.aclose()
 
 

@@ -1,6 +1,8 @@
 """A store in Consul in trouble: late or strange answers, limits, lost leaders, missing rights."""
 
+import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests._async.store_suite import flag, flags, full, part, refs
 from tests._async.waiting import pause, until
 from tests.servers.consul import ConsulCluster, ConsulServer
 from tests.servers.consul_faults import ConsulFaults
+from tests.servers.http_faults import Ask, Reply, Request
 
 
 @pytest.fixture
@@ -210,6 +213,37 @@ async def test_something_else_than_a_consul_is_named_as_such(
     await beset.aclose()
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_a_transaction_that_fails_for_another_reason_is_an_error(
+    beset: AsyncConsulStore, faults: ConsulFaults, *, is_old: bool
+) -> None:
+    def failing(request: Request, ask: Ask) -> Reply:
+        del ask
+        what = "hunter2"
+        if is_old and b"get-or-empty" in request.body:
+            what = "unknown KV operation: get-or-empty"
+        text = json.dumps({"Results": None, "Errors": [{"OpIndex": 0, "What": what}]})
+        return Reply(409, text.encode(), {"Content-Type": "application/json"})
+
+    faults.on("PUT txn", failing)
+    for ask in (
+        beset.get_all,
+        lambda: beset.get_many(refs("a", "b")),
+        lambda: beset.upsert(part(flags(a=1))),
+        lambda: beset.replace(full({})),
+        beset.clear,
+    ):
+        with pytest.raises(StoreUnavailable, match="nothing of it was done") as caught:
+            await ask()
+        assert "hunter2" not in str(caught.value)
+    faults.pass_on()
+    faults.on("PUT txn", failing, where=lambda request: b'"cas"' in request.body)
+    with pytest.raises(StoreUnavailable, match="nothing of it was done"):
+        await beset.upsert(part(flags(a=1)))
+    assert await beset.poll_changes() is None
+    await beset.aclose()
+
+
 @pytest.mark.slow
 async def test_who_is_asked_too_much_is_asked_again_a_little_later(
     beset: AsyncConsulStore, faults: ConsulFaults
@@ -237,11 +271,21 @@ async def test_who_is_asked_too_much_is_asked_again_a_little_later(
 
 
 @pytest.mark.slow
-async def test_more_callers_than_an_agent_lets_connect_all_get_an_answer(
-    opened: Callable[..., AsyncConsulStore],
-) -> None:
-    store = opened(timeout=20.0)
+async def test_many_callers_at_a_time_take_turns(faults: ConsulFaults, consul_prefix: str) -> None:
+    store = AsyncConsulStore(faults.url, prefix=consul_prefix, timeout=20.0)
     await store.replace(full(flags(a=1)))
+    at_once: list[int] = []
+    here = Counter[str]()
+
+    def counted(request: Request, ask: Ask) -> Reply:
+        here["now"] += 1
+        at_once.append(here["now"])
+        try:
+            return ask(request)
+        finally:
+            here["now"] -= 1
+
+    faults.on("GET kv", counted)
     seen: list[int | None] = []
 
     async def ask() -> None:
@@ -251,7 +295,36 @@ async def test_more_callers_than_an_agent_lets_connect_all_get_an_answer(
     for task in tasks:
         assert await task.join(30)
     assert seen == [1] * 250
+    assert max(at_once) <= 16
     await store.aclose()
+
+
+async def test_a_turn_that_never_comes_is_waited_for_as_long_as_asked(
+    beset: AsyncConsulStore, faults: ConsulFaults
+) -> None:
+    await beset.replace(full(flags(a=1)))
+    faults.hang("GET kv")
+    ended: list[object] = []
+
+    async def ask() -> None:
+        try:
+            ended.append(await value(beset, timeout=20.0))
+        except StoreUnavailable as exc:  # it was hung up on
+            ended.append(exc)
+
+    tasks = [runtime.spawn("r", ask) for _ in range(16)]
+    await until(lambda: faults.counts["GET kv"] == 16 + 2)
+    begun = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"16 requests are under way.* within 0\.1 s"):
+        await beset.get_all(timeout=0.1)
+    assert runtime.monotonic() - begun < 1
+    faults.pass_on()
+    for task in tasks:
+        assert await task.join(10)
+    assert len(ended) == 16
+    assert await value(beset) == 1
+    assert await beset.get_many(refs("a", "b")) != {}
+    await beset.aclose()
 
 
 @pytest.mark.slow
@@ -345,6 +418,25 @@ async def test_a_consul_without_namespaces_is_never_used_as_if_it_had_them(
                 await ask()
         await store.aclose()
     assert content() == {}
+
+
+async def test_every_step_says_in_which_namespace_and_partition_it_is(
+    faults: ConsulFaults, consul_prefix: str
+) -> None:
+    # The Consul of the tests has none of them: it refuses GETs, and heeds them nowhere else.
+    faults.answer("GET kv", 404, b"", {"X-Consul-Index": "1"})
+    store = AsyncConsulStore(faults.url, prefix=consul_prefix, namespace="n", partition="p")
+    await store.replace(full(flags(a=1), segments=["s"]), ME)
+    await store.upsert(part({"a": flag("a", 2), "é": flag("é")}))
+    await store.get_many(refs("a", "é"))
+    assert (await store.get_all()).initialized
+    await store.clear()
+    assert all("ns=n&partition=p" in one.path for one in faults.requests)
+    steps = [step["KV"] for one in faults.requests if one.body for step in json.loads(one.body)]
+    assert len(steps) > 10
+    assert {(one["Namespace"], one["Partition"]) for one in steps} == {("n", "p")}
+    assert faults.counts["GET kv"] == 3  # two lists of keys, and the question whether there are any
+    await store.aclose()
 
 
 async def test_a_closed_store_says_so_whatever_is_asked(

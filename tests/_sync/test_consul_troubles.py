@@ -1,6 +1,8 @@
 """A store in Consul in trouble: late or strange answers, limits, lost leaders, missing rights."""
 
+import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests._sync.store_suite import flag, flags, full, part, refs
 from tests._sync.waiting import pause, until
 from tests.servers.consul import ConsulCluster, ConsulServer
 from tests.servers.consul_faults import ConsulFaults
+from tests.servers.http_faults import Ask, Reply, Request
 
 
 @pytest.fixture
@@ -210,6 +213,37 @@ def test_something_else_than_a_consul_is_named_as_such(
     beset.close()
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_transaction_that_fails_for_another_reason_is_an_error(
+    beset: ConsulStore, faults: ConsulFaults, *, is_old: bool
+) -> None:
+    def failing(request: Request, ask: Ask) -> Reply:
+        del ask
+        what = "hunter2"
+        if is_old and b"get-or-empty" in request.body:
+            what = "unknown KV operation: get-or-empty"
+        text = json.dumps({"Results": None, "Errors": [{"OpIndex": 0, "What": what}]})
+        return Reply(409, text.encode(), {"Content-Type": "application/json"})
+
+    faults.on("PUT txn", failing)
+    for ask in (
+        beset.get_all,
+        lambda: beset.get_many(refs("a", "b")),
+        lambda: beset.upsert(part(flags(a=1))),
+        lambda: beset.replace(full({})),
+        beset.clear,
+    ):
+        with pytest.raises(StoreUnavailable, match="nothing of it was done") as caught:
+            ask()
+        assert "hunter2" not in str(caught.value)
+    faults.pass_on()
+    faults.on("PUT txn", failing, where=lambda request: b'"cas"' in request.body)
+    with pytest.raises(StoreUnavailable, match="nothing of it was done"):
+        beset.upsert(part(flags(a=1)))
+    assert beset.poll_changes() is None
+    beset.close()
+
+
 @pytest.mark.slow
 def test_who_is_asked_too_much_is_asked_again_a_little_later(
     beset: ConsulStore, faults: ConsulFaults
@@ -237,11 +271,21 @@ def test_who_is_asked_too_much_is_asked_again_a_little_later(
 
 
 @pytest.mark.slow
-def test_more_callers_than_an_agent_lets_connect_all_get_an_answer(
-    opened: Callable[..., ConsulStore],
-) -> None:
-    store = opened(timeout=20.0)
+def test_many_callers_at_a_time_take_turns(faults: ConsulFaults, consul_prefix: str) -> None:
+    store = ConsulStore(faults.url, prefix=consul_prefix, timeout=20.0)
     store.replace(full(flags(a=1)))
+    at_once: list[int] = []
+    here = Counter[str]()
+
+    def counted(request: Request, ask: Ask) -> Reply:
+        here["now"] += 1
+        at_once.append(here["now"])
+        try:
+            return ask(request)
+        finally:
+            here["now"] -= 1
+
+    faults.on("GET kv", counted)
     seen: list[int | None] = []
 
     def ask() -> None:
@@ -251,7 +295,36 @@ def test_more_callers_than_an_agent_lets_connect_all_get_an_answer(
     for task in tasks:
         assert task.join(30)
     assert seen == [1] * 250
+    assert max(at_once) <= 16
     store.close()
+
+
+def test_a_turn_that_never_comes_is_waited_for_as_long_as_asked(
+    beset: ConsulStore, faults: ConsulFaults
+) -> None:
+    beset.replace(full(flags(a=1)))
+    faults.hang("GET kv")
+    ended: list[object] = []
+
+    def ask() -> None:
+        try:
+            ended.append(value(beset, timeout=20.0))
+        except StoreUnavailable as exc:  # it was hung up on
+            ended.append(exc)
+
+    tasks = [runtime.spawn("r", ask) for _ in range(16)]
+    until(lambda: faults.counts["GET kv"] == 16 + 2)
+    begun = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"16 requests are under way.* within 0\.1 s"):
+        beset.get_all(timeout=0.1)
+    assert runtime.monotonic() - begun < 1
+    faults.pass_on()
+    for task in tasks:
+        assert task.join(10)
+    assert len(ended) == 16
+    assert value(beset) == 1
+    assert beset.get_many(refs("a", "b")) != {}
+    beset.close()
 
 
 @pytest.mark.slow
@@ -345,6 +418,25 @@ def test_a_consul_without_namespaces_is_never_used_as_if_it_had_them(
                 ask()
         store.close()
     assert content() == {}
+
+
+def test_every_step_says_in_which_namespace_and_partition_it_is(
+    faults: ConsulFaults, consul_prefix: str
+) -> None:
+    # The Consul of the tests has none of them: it refuses GETs, and heeds them nowhere else.
+    faults.answer("GET kv", 404, b"", {"X-Consul-Index": "1"})
+    store = ConsulStore(faults.url, prefix=consul_prefix, namespace="n", partition="p")
+    store.replace(full(flags(a=1), segments=["s"]), ME)
+    store.upsert(part({"a": flag("a", 2), "é": flag("é")}))
+    store.get_many(refs("a", "é"))
+    assert (store.get_all()).initialized
+    store.clear()
+    assert all("ns=n&partition=p" in one.path for one in faults.requests)
+    steps = [step["KV"] for one in faults.requests if one.body for step in json.loads(one.body)]
+    assert len(steps) > 10
+    assert {(one["Namespace"], one["Partition"]) for one in steps} == {("n", "p")}
+    assert faults.counts["GET kv"] == 3  # two lists of keys, and the question whether there are any
+    store.close()
 
 
 def test_a_closed_store_says_so_whatever_is_asked(

@@ -15,7 +15,6 @@ pytestmark = [
 
 PRELUDE: Final = """
 import asyncio, ctypes, gc, os, sys, traceback
-from flagkeep._runtime import fork
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.stores import AsyncConsulStore, ConsulStore
@@ -78,7 +77,6 @@ def test_child_and_parent_go_on_with_connections_of_their_own(
 
         def work():
             gc.collect()
-            fork.settle()
             for version in range(2, 30):
                 assert store.upsert(changes(B, version)) == {}
                 assert store.get_many([B], timeout=5)[B].version == version
@@ -118,7 +116,6 @@ def test_a_child_of_asyncio_goes_on_with_connections_of_its_own(
 
             def work():
                 gc.collect()
-                fork.settle()
                 asyncio.run(in_child(store))
 
             child = fork_now()

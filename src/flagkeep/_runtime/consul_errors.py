@@ -61,7 +61,7 @@ def unreachable(
     reason = problem.reason
     if reason.startswith(_LATE):
         reason = (
-            f"{_LATE} within {seconds:.2g} s: a cluster without a leader does not answer for"
+            f"{_LATE} within {seconds:g} s: a cluster without a leader does not answer for"
             " seconds, either"
         )
     return Unreachable(label, operation, reason)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from flagkeep._async.stores.consul_requests import AsyncConsulRequests
+from flagkeep._async.stores.consul_requests import AsyncConsulRequests, Deadline
 from flagkeep._runtime.consul_errors import AccessDenied, TokenUnknown, WritesRefused, rules
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage.consul_answers import Pair
@@ -31,7 +31,7 @@ class AsyncConsulReads:
         self._may_transact = True
         self._has_complained = False
 
-    async def pairs(self, operation: str, keys: Sequence[str], ends: float) -> dict[str, Pair]:
+    async def pairs(self, operation: str, keys: Sequence[str], ends: Deadline) -> dict[str, Pair]:
         """Return what keys hold, with those that are not there."""
         if self._may_transact:
             try:
@@ -44,7 +44,7 @@ class AsyncConsulReads:
         found = {pair.key: pair for pair in await self.everything(operation, ends)}
         return {key: found.get(key, Pair(key)) for key in keys}
 
-    async def everything(self, operation: str, ends: float) -> list[Pair]:
+    async def everything(self, operation: str, ends: Deadline) -> list[Pair]:
         """Return all there is."""
         if self._may_transact:
             try:
@@ -63,7 +63,7 @@ class AsyncConsulReads:
             found += await self._requests.below(operation, url, ends, answers.pairs)
         return found if marker is not None else found[1:]
 
-    async def record(self, operation: str, ends: float) -> bytes | None:
+    async def record(self, operation: str, ends: Deadline) -> bytes | None:
         """Return the text of the record; None if there is none, or the token may not read it."""
         try:
             return await self._requests.value(operation, self._names.record, ends)
@@ -77,7 +77,7 @@ class AsyncConsulReads:
             return None
 
     async def _transacted(
-        self, operation: str, keys: Sequence[str], ends: float
+        self, operation: str, keys: Sequence[str], ends: Deadline
     ) -> dict[str, Pair]:
         url = self._settings.read_url("txn")
         steps = [self._names.get(key) for key in keys]

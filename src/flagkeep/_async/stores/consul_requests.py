@@ -1,10 +1,12 @@
 """How a store in Consul asks: with its token, again where that helps, and never for too long."""
 
 import random
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
+from flagkeep._async.stores.consul_turns import AsyncTurns
 from flagkeep._runtime import aio as runtime
+from flagkeep._runtime import fork
 from flagkeep._runtime.consul_errors import refused, unreachable
 from flagkeep._runtime.consul_settings import NoToken, Settings
 from flagkeep._runtime.http_aio import AsyncHttp
@@ -25,14 +27,30 @@ from flagkeep.storage.consul_layout import Operation, in_path, transaction
 T = TypeVar("T")
 
 _RENEWABLE: Final = (Why.DENIED, Why.UNKNOWN)
+_MOST: Final = 16  # of all processes of a machine together an agent takes 200
 _NOTHING: Final = 0.001  # seconds
 _PAUSE: Final = 0.02  # seconds; grows with every refusal, up to one second
 
 
+class Deadline(NamedTuple):
+    """When something must be over.
+
+    Attributes:
+        at: by the runtime's monotonic clock.
+        seconds: that there were in the beginning.
+    """
+
+    at: float
+    seconds: float
+
+    @property
+    def left(self) -> float:
+        """Seconds that there are still, 0 at least."""
+        return max(0.0, self.at - runtime.monotonic())
+
+
 class AsyncConsulRequests:
     """Requests to one Consul. Any number may run at a time.
-
-    Each is told when it must be over, by the runtime's monotonic clock.
 
     Attributes:
         settings: of the store.
@@ -41,22 +59,26 @@ class AsyncConsulRequests:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._http = AsyncHttp(settings.http)
+        self._turns = AsyncTurns(_MOST)
         self._is_closed = False
         self._is_placed = not settings.has_place
         self._knows_empty = True
 
     def check_open(self, operation: str) -> None:
         """Raise StoreClosed if it is closed."""
+        if not fork.MARK[0]:
+            fork.settle()
         if self._is_closed:
             raise StoreClosed(self.settings.label, operation)
 
-    def ends(self, timeout: float | None, most: float) -> float:
-        """Return when something must be over that may take `timeout` seconds, and no `most`."""
-        return runtime.monotonic() + (most if timeout is None else min(timeout, most))
+    def ends(self, timeout: float | None, most: float) -> Deadline:
+        """Return when something must be over that may take `timeout` seconds, or `most`."""
+        seconds = most if timeout is None else min(timeout, most)
+        return Deadline(runtime.monotonic() + seconds, seconds)
 
     # --- what the store needs -----------------------------------------------------------------
 
-    async def value(self, operation: str, key: str, ends: float) -> bytes | None:
+    async def value(self, operation: str, key: str, ends: Deadline) -> bytes | None:
         """Return what a key holds that a URL can carry; None if it is not there."""
         path = in_path(key)
         assert path is not None, "a transaction reads any key"  # noqa: S101  a caller's mistake
@@ -67,7 +89,7 @@ class AsyncConsulRequests:
         return answer.body if answer.status == 200 else None  # noqa: PLR2004
 
     async def below(
-        self, operation: str, url: str, ends: float, read: Callable[[bytes], list[T]]
+        self, operation: str, url: str, ends: Deadline, read: Callable[[bytes], list[T]]
     ) -> list[T]:
         """Return what is said of a tree of keys."""
         answer = await self.request(operation, "GET", url, ends)
@@ -77,7 +99,7 @@ class AsyncConsulRequests:
             return []
         return await self._read(operation, answer.body, read)
 
-    async def put(self, operation: str, path: str, value: bytes, ends: float, *cas: str) -> bool:
+    async def put(self, operation: str, path: str, value: bytes, ends: Deadline, *cas: str) -> bool:
         """Write one key; return whether it was as `cas` demands."""
         url = self.settings.url(f"kv/{path}", *cas)
         answer = await self.request(operation, "PUT", url, ends, body=value)
@@ -86,16 +108,16 @@ class AsyncConsulRequests:
             raise self.no_consul(operation)
         return said == b"true"
 
-    async def read(self, operation: str, steps: Sequence[Operation], ends: float) -> Reply:
+    async def read(self, operation: str, steps: Sequence[Operation], ends: Deadline) -> Reply:
         """Return what a transaction of reads found, as consistent as was asked for."""
         return await self._transact(operation, steps, self.settings.read_url("txn"), ends)
 
-    async def transact(self, operation: str, steps: Sequence[Operation], ends: float) -> Reply:
+    async def transact(self, operation: str, steps: Sequence[Operation], ends: Deadline) -> Reply:
         """Return what came of a transaction that decides about a write, or is one."""
         return await self._transact(operation, steps, self.settings.url("txn"), ends)
 
     async def pairs(
-        self, operation: str, keys: Sequence[str], ends: float, url: str
+        self, operation: str, keys: Sequence[str], ends: Deadline, url: str
     ) -> dict[str, Pair]:
         """Return what keys hold as of one moment; what the token may not read is missing."""
         names = self.settings.names
@@ -140,7 +162,7 @@ class AsyncConsulRequests:
     # --- how it is asked ----------------------------------------------------------------------
 
     async def _transact(
-        self, operation: str, steps: Sequence[Operation], url: str, ends: float
+        self, operation: str, steps: Sequence[Operation], url: str, ends: Deadline
     ) -> Reply:
         body = transaction(steps)
         await self._check_place(operation, ends)
@@ -157,36 +179,53 @@ class AsyncConsulRequests:
         except NotConsul:
             raise self.no_consul(operation) from None
 
-    async def _check_place(self, operation: str, ends: float) -> None:
+    async def _check_place(self, operation: str, ends: Deadline) -> None:
         """Fail where there are no namespaces: a transaction would use the only one there is."""
         if not self._is_placed:
             await self.value(operation, self.settings.names.marker, ends)
             self._is_placed = True
 
     async def request(
-        self, operation: str, method: str, url: str, ends: float, *, body: bytes | None = None
+        self, operation: str, method: str, url: str, ends: Deadline, *, body: bytes | None = None
     ) -> HttpResponse:
         """Return an answer that is one; a key that is not there is an answer, too."""
         pause = _PAUSE
         while True:
             token = self._token(operation)
-            self.check_open(operation)
-            left = max(ends - runtime.monotonic(), _NOTHING)
-            try:
-                answer = await self._http.request(method, url, token, body, timeout=left)
-            except UpstreamUnavailable as exc:
-                self.check_open(operation)
-                raise unreachable(self.settings.label, operation, exc, left) from exc
+            answer = await self._answer(operation, method, url, ends, token=token, body=body)
             refusal = answers.refusal(answer.status, answer.headers, answer.body)
             if refusal is None:
                 return answer
             if refusal.why in _RENEWABLE and self.settings.token.is_renewed(token):
                 continue
             wait = refusal.pause or pause * random.uniform(0.5, 1.5)  # noqa: S311  no secret
-            if refusal.why is not Why.BUSY or runtime.monotonic() + wait >= ends:
+            if refusal.why is not Why.BUSY or wait >= ends.left:
                 raise refused(self.settings.label, operation, refusal, self.settings.names)
             await runtime.Event().wait(wait)
             pause = min(1.0, 2 * pause)
+
+    async def _answer(
+        self,
+        operation: str,
+        method: str,
+        url: str,
+        ends: Deadline,
+        *,
+        token: Mapping[str, str],
+        body: bytes | None,
+    ) -> HttpResponse:
+        self.check_open(operation)
+        if not await self._turns.take(ends.left):
+            reason = f"{_MOST} requests are under way, and none ended within {ends.seconds:g} s"
+            raise StoreUnavailable(self.settings.label, operation, reason)
+        try:
+            left = max(ends.left, _NOTHING)
+            return await self._http.request(method, url, token, body, timeout=left)
+        except UpstreamUnavailable as exc:
+            self.check_open(operation)
+            raise unreachable(self.settings.label, operation, exc, ends.seconds) from exc
+        finally:
+            self._turns.give()
 
     def _token(self, operation: str) -> dict[str, str]:
         try:

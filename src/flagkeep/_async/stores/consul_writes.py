@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from flagkeep._async.stores.consul_requests import AsyncConsulRequests
+from flagkeep._async.stores.consul_requests import AsyncConsulRequests, Deadline
 from flagkeep._runtime import aio as runtime
 from flagkeep._runtime.consul_errors import TooLarge, Unreachable, rules
 from flagkeep._runtime.consul_settings import LONG
@@ -81,6 +81,8 @@ class AsyncConsulWrites:
             try:
                 refused |= await self._upsert(dict(items[place : place + len(batch)]), limit)
             except TooLarge:
+                if not limit.allows(batch):  # it was not about this
+                    raise
                 limit.lower_below(batch)
             else:
                 place += len(batch)
@@ -295,7 +297,7 @@ class AsyncConsulWrites:
             )
         log.error("%s: not stored: %s", self._settings.label, BadItem(*ref, "$", problem))
 
-    def _ends(self) -> float:
+    def _ends(self) -> Deadline:
         return self._requests.ends(None, LONG * self._settings.timeout)
 
 

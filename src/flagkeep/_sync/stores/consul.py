@@ -30,8 +30,7 @@ _LIKELY_SIZE: Final = 500  # bytes of an item
 class ConsulStore:
     """Flags and segments in Consul's key-value store, shared with SDKs in every language.
 
-    Nothing is connected before the first use. Requests go to an agent, and may run at the same
-    time.
+    Nothing is connected before the first use. Requests go to an agent, 16 of them at a time.
 
     Args:
         url: of the agent: `http://host:8500`, with TLS `https://…`; `consul://host:8500` is http.

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from flagkeep._sync.stores.consul_requests import ConsulRequests
+from flagkeep._sync.stores.consul_requests import ConsulRequests, Deadline
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime.consul_errors import TooLarge, Unreachable, rules
 from flagkeep._runtime.consul_settings import LONG
@@ -81,6 +81,8 @@ class ConsulWrites:
             try:
                 refused |= self._upsert(dict(items[place : place + len(batch)]), limit)
             except TooLarge:
+                if not limit.allows(batch):  # it was not about this
+                    raise
                 limit.lower_below(batch)
             else:
                 place += len(batch)
@@ -295,7 +297,7 @@ class ConsulWrites:
             )
         log.error("%s: not stored: %s", self._settings.label, BadItem(*ref, "$", problem))
 
-    def _ends(self) -> float:
+    def _ends(self) -> Deadline:
         return self._requests.ends(None, LONG * self._settings.timeout)
 
 
