@@ -1,7 +1,7 @@
 """Where a store is: how other processes use it, and what a fault test needs of it."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 
 class Place(ABC):
@@ -11,9 +11,11 @@ class Place(ABC):
 
     Attributes:
         settings: the arguments with which clients open it.
+        kind: which database it is.
         pushes: whether readers learn of every change soon, whatever their cache.
     """
 
+    kind: ClassVar[str]
     settings: dict[str, Any]
     pushes: bool
 

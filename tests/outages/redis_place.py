@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from tests.outages.environment import document, generation_of
+from tests.outages.fault import DAEMON, FED, Back, Fault
 from tests.outages.place import Place
 from tests.servers.proxy import FaultProxy
 from tests.servers.redis import RedisServer, connect, empty, given_url
@@ -20,6 +21,7 @@ TIMEOUT: Final = 1.0  # of the driver: a busy machine stops for half a second no
 class RedisPlace(Place):
     """A Redis of its own, or a given one; clients come through the proxy."""
 
+    kind = "redis"
     pushes = False
 
     def __init__(self) -> None:
@@ -178,3 +180,68 @@ def take_the_password_back(place: RedisPlace) -> None:
 def answer_late(place: RedisPlace) -> None:
     """Every reply comes 3 s late."""
     place.proxy.delay(3.0)
+
+
+FAULTS: Final = (
+    Fault("redis-refused", RedisPlace, refuse, pass_on, (DAEMON, "off"), cold=True),
+    Fault("redis-stopped", RedisPlace, pause, resume, (DAEMON, "ttl"), cold=True),
+    Fault("redis-killed", RedisPlace, kill, start, (FED, "forever")),
+    Fault("redis-cut", RedisPlace, cut_every_reply, pass_on, (DAEMON, "off")),
+    Fault(
+        "redis-cut-when-long",
+        RedisPlace,
+        cut_long_replies,
+        pass_on,
+        (DAEMON, "ttl"),
+        only=frozenset({(DAEMON, "off"), (DAEMON, "ttl")}),
+    ),
+    Fault(
+        "redis-back-empty",
+        RedisPlace,
+        kill_without_a_copy,
+        start_empty,
+        (DAEMON, "ttl"),
+        back=Back.EMPTY,
+    ),
+    Fault(
+        "redis-back-old",
+        RedisPlace,
+        kill_without_a_copy,
+        start,
+        (DAEMON, "off"),
+        back=Back.OLD,
+    ),
+    Fault(
+        "redis-read-only",
+        RedisPlace,
+        become_a_replica,
+        become_a_master,
+        (FED, "ttl"),
+        stops_reads=False,
+    ),
+    Fault(
+        "redis-out-of-memory",
+        RedisPlace,
+        run_out_of_memory,
+        have_memory_again,
+        (FED, "off"),
+        stops_reads=False,
+    ),
+    Fault(
+        "redis-wrong-password",
+        RedisPlace,
+        change_the_password,
+        take_the_password_back,
+        (DAEMON, "off"),
+    ),
+    Fault(
+        "redis-late",
+        RedisPlace,
+        answer_late,
+        pass_on,
+        (DAEMON, "off"),
+        cold=True,
+        deadline=1.0,
+        settings={"timeout": 2.0},
+    ),
+)

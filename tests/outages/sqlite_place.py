@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from flagkeep.errors import StoreMissing
 from flagkeep.stores import SQLiteStore
 from tests.outages.environment import change_set, generation_of
+from tests.outages.fault import DAEMON, FED, Back, Fault
 from tests.outages.place import Place
 
 NOBODY: Final = 65534
@@ -31,6 +32,7 @@ sys.stdin.read()
 class SQLitePlace(Place):
     """A file `flags.db`; other processes hold its locks."""
 
+    kind = "sqlite"
     pushes = True
 
     def __init__(self) -> None:
@@ -199,3 +201,67 @@ def become_slow(place: SQLitePlace) -> None:
     other.replace(place.path)
     for left in ("flags.db-wal", "flags.db-shm"):
         (place.folder / left).unlink(missing_ok=True)
+
+
+FAULTS: Final = (
+    Fault(
+        "sqlite-missing",
+        SQLitePlace,
+        take_away,
+        bring_back,
+        (DAEMON, "forever"),
+        cold=True,
+    ),
+    Fault("sqlite-locked", SQLitePlace, lock, unlock, (FED, "ttl"), stops_reads=False),
+    Fault(
+        "sqlite-killed-writer",
+        SQLitePlace,
+        kill_a_writer,
+        nothing,
+        (DAEMON, "ttl"),
+        stops_reads=False,
+        stops_writes=False,
+    ),
+    Fault(
+        "sqlite-back-empty",
+        SQLitePlace,
+        take_away,
+        bring_empty,
+        (DAEMON, "off"),
+        back=Back.EMPTY,
+    ),
+    Fault(
+        "sqlite-back-old",
+        SQLitePlace,
+        take_away,
+        bring_old,
+        (DAEMON, "forever"),
+        back=Back.OLD,
+    ),
+    Fault(
+        "sqlite-read-only",
+        SQLitePlace,
+        become_read_only,
+        become_writable,
+        (FED, "off"),
+        stops_reads=False,
+    ),
+    Fault(
+        "sqlite-disk-full",
+        SQLitePlace,
+        fill_the_disk,
+        make_room,
+        (FED, "forever"),
+        stops_reads=False,
+    ),
+    Fault(
+        "sqlite-slow",
+        SQLitePlace,
+        become_slow,
+        unlock,
+        (DAEMON, "off"),
+        cold=True,
+        deadline=1.0,
+        settings={"busy_timeout": 3.0},
+    ),
+)

@@ -1,0 +1,56 @@
+"""The outage matrix: DynamoDB."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from tests._async import outage_scenarios as scenarios
+from tests.outages.dynamodb_place import FAULTS
+from tests.outages.fault import Mode
+from tests.outages.matrix import (
+    Cell,
+    cells,
+    cold_cells,
+    cold_writer_cells,
+    crowd_cells,
+    item_cells,
+)
+from tests.outages.place import Place
+
+
+@pytest.fixture
+def place(cell: Cell, request: pytest.FixtureRequest, dynamodb_url: str) -> Iterator[Place]:
+    """Where the fault of this test is about to happen."""
+    server = partial(request.getfixturevalue, "dynamodb_server")
+    with cell.fault.place(dynamodb_url, server) as place:
+        yield place
+
+
+@pytest.mark.parametrize("cell", [*cells(FAULTS, Mode.DAEMON), *item_cells(FAULTS)])
+async def test_a_reader(cell: Cell, place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    await scenarios.a_reader(cell, place, caplog)
+
+
+@pytest.mark.parametrize("cell", cells(FAULTS, Mode.FED))
+async def test_a_writer(cell: Cell, place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    await scenarios.a_writer(cell, place, caplog)
+
+
+@pytest.mark.parametrize("cell", cold_cells(FAULTS))
+async def test_a_reader_that_starts_during_the_outage(
+    cell: Cell, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scenarios.a_reader_that_starts_during_the_outage(cell, place, caplog)
+
+
+@pytest.mark.parametrize("cell", crowd_cells(FAULTS))
+async def test_a_crowd_waits_no_longer_than_one(cell: Cell, place: Place) -> None:
+    await scenarios.a_crowd_waits_no_longer_than_one(cell, place)
+
+
+@pytest.mark.parametrize("cell", cold_writer_cells(FAULTS))
+async def test_a_writer_that_starts_during_the_outage(
+    cell: Cell, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scenarios.a_writer_that_starts_during_the_outage(cell, place, caplog)
