@@ -201,7 +201,7 @@ async def a_writer(cell: Cell, place: Place, caplog: pytest.LogCaptureFixture) -
             file.show(3)
             await until(lambda: place.generation() == 3)
             await ask(client, all_values(3), within=AT_ONCE)
-        check_lines(caplog, fault, expected=fault.stops_writes)
+        check_lines(caplog, fault, expected=fault.stops_writes is True)
 
 
 async def a_reader_that_starts_during_the_outage(

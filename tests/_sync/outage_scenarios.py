@@ -201,7 +201,7 @@ def a_writer(cell: Cell, place: Place, caplog: pytest.LogCaptureFixture) -> None
             file.show(3)
             until(lambda: place.generation() == 3)
             ask(client, all_values(3), within=AT_ONCE)
-        check_lines(caplog, fault, expected=fault.stops_writes)
+        check_lines(caplog, fault, expected=fault.stops_writes is True)
 
 
 def a_reader_that_starts_during_the_outage(

@@ -717,14 +717,14 @@ def test_a_large_environment_is_read_whole(opened: Callable[..., ConsulStore]) -
     store.close()
 
 
+@pytest.mark.parametrize("what", ['unknown KV verb "get-or-empty"', "Permission denied"])
 def test_a_server_before_1_14_reads_what_is_there_and_what_is_not(
-    beset: ConsulStore, faults: ConsulFaults
+    what: str, beset: ConsulStore, faults: ConsulFaults
 ) -> None:
     def old(request: Request, ask: Ask) -> Reply:
         if b'"get-or-empty"' not in request.body:
             return ask(request)
         operations = range(request.body.count(b'"get-or-empty"'))
-        what = "unknown KV operation: get-or-empty"
         errors = [{"OpIndex": number, "What": what} for number in operations]
         text = json.dumps({"Results": None, "Errors": errors}).encode()
         return Reply(409, text, {"Content-Type": "application/json"})

@@ -2,16 +2,21 @@
 
 import json
 import sqlite3
+from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
 from flagkeep.model.item import Kind
 from flagkeep.protocol.files import read_files
-from flagkeep.stores import RedisStore, SQLiteStore
+from flagkeep.stores import ConsulStore, DynamoDBStore, RedisStore, SQLiteStore
+from tests.servers import aws, consul, dynamodb
+from tests.servers.dynamodb import REGION
 from tests.servers.resp import RedisConnection
 
 ENVIRONMENT = {
@@ -74,8 +79,10 @@ Flagkeep = Callable[..., Ended]
 
 
 @pytest.fixture
-def flagkeep(capsys: pytest.CaptureFixture[str]) -> Flagkeep:
+def flagkeep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Flagkeep:
     from flagkeep.cli.app import run  # noqa: PLC0415  needs the extra
+
+    monkeypatch.delenv("COLUMNS", raising=False)  # where tests run at the same time, it is there
 
     def call(*arguments: str | Path) -> Ended:
         capsys.readouterr()
@@ -119,10 +126,17 @@ class AnyStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.kind, _, self._place = url.partition("://")
 
-    def open(self, prefix: str = "") -> SQLiteStore | RedisStore:
-        if self.url.startswith("sqlite:"):
-            return SQLiteStore(self.url.removeprefix("sqlite:///"), prefix=prefix)
+    def open(self, prefix: str = "") -> SQLiteStore | RedisStore | DynamoDBStore | ConsulStore:
+        match self.kind:
+            case "sqlite":
+                return SQLiteStore(self._place[1:], prefix=prefix)
+            case "dynamodb":
+                table, endpoint = self._table()
+                return DynamoDBStore(table, prefix=prefix, region=REGION, endpoint=endpoint)
+            case "consul":
+                return ConsulStore(self.url, prefix=prefix)
         return RedisStore(self.url, prefix=prefix)
 
     def fill(self, document: Any = ENVIRONMENT, *, prefix: str = "") -> None:
@@ -133,17 +147,28 @@ class AnyStore:
     def put(self, kind: Kind, key: str | bytes, text: bytes, *, version: int | None = None) -> None:
         """Write a row as some other program would, under the default prefix."""
         name = "features" if kind is Kind.FLAG else "segments"
-        if self.url.startswith("sqlite:"):
-            database = sqlite3.connect(self.url.removeprefix("sqlite:///"))
-            with database:
+        match self.kind:
+            case "sqlite":
                 row = (name, key, version, text)
                 insert = (
                     "INSERT OR REPLACE INTO items VALUES (?, CAST(? AS TEXT), ?, CAST(? AS TEXT))"
                 )
-                database.execute(insert, row)
-            database.close()
-            return
-        ask_redis(self.url, "HSET", f"launchdarkly:{name}", key, text)
+                database = sqlite3.connect(self._place[1:])
+                with database:
+                    database.execute(insert, row)
+                database.close()
+            case "dynamodb":
+                self._put_row(name, as_text(key), as_text(text), version)
+            case "consul":
+                self._put_pair(name, key, text)
+            case _:
+                ask_redis(self.url, "HSET", f"launchdarkly:{name}", key, text)
+
+    def holds(self, text: str | bytes) -> bool:
+        """Whether a key or text can be there at all."""
+        if self.kind != "dynamodb" or isinstance(text, str):
+            return True
+        return text.decode(errors="replace").encode() == text
 
     def texts(self, prefix: str = "") -> dict[str, bytes]:
         """Return what is stored, by kind and key."""
@@ -154,9 +179,47 @@ class AnyStore:
             f"{kind} {key}": item.data for kind in Kind for key, item in contents.of(kind).items()
         }
 
+    def _table(self) -> tuple[str, str]:
+        table, _, query = self._place.partition("?")
+        return table, dict(parse_qsl(query))["endpoint"]
 
-@pytest.fixture(params=["sqlite", "redis"])
-def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AnyStore:
-    if request.param == "sqlite":
-        return AnyStore(f"sqlite:///{tmp_path / 'flags.db'}")
-    return AnyStore(request.getfixturevalue("redis_url"))
+    def _put_row(self, namespace: str, key: str, text: str, version: int | None) -> None:
+        table, endpoint = self._table()
+        row = {"namespace": {"S": namespace}, "key": {"S": key}, "item": {"S": text}}
+        with suppress(ValueError, TypeError, KeyError, RecursionError):
+            version = version or json.loads(text)["version"]
+        if version is not None:
+            row["version"] = {"N": str(version)}
+        dynamodb.call(endpoint, "PutItem", TableName=table, Item=row)
+
+    def _put_pair(self, name: str, key: str | bytes, text: bytes) -> None:
+        method, path, body = "PUT", f"/v1/kv/launchdarkly/{name}/{quote(key)}", text
+        if isinstance(key, str):  # which may have characters that no path may have
+            pair = {"Key": f"launchdarkly/{name}/{key}", "Value": b64encode(text).decode()}
+            path = "/v1/txn"
+            body = json.dumps([{"KV": {"Verb": "set", **pair}}]).encode()
+        assert consul.call(f"http://{self._place}", method, path, body).status == HTTPStatus.OK
+
+
+def as_text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode()
+
+
+@pytest.fixture(params=["sqlite", "redis", "dynamodb", "consul"])
+def any_store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AnyStore:
+    match request.param:
+        case "sqlite":
+            return AnyStore(f"sqlite:///{tmp_path / 'flags.db'}")
+        case "redis":
+            return AnyStore(request.getfixturevalue("redis_url"))
+        case "consul":
+            server = request.getfixturevalue("consul_server")
+            consul.remove(server.url, "")
+            return AnyStore(server.url.replace("http://", "consul://"))
+    url, table = (request.getfixturevalue(f"dynamodb_{one}") for one in ("url", "table"))
+    for name, value in aws.variables(url).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
+    return AnyStore(f"dynamodb://{table}?region={REGION}&endpoint={url}")

@@ -160,7 +160,11 @@ def test_certificates_are_options(flagkeep: Flagkeep, encrypted: RedisServer) ->
         ("redis://h", ["--tls-insecure"], "tls needs a url that begins with rediss://"),
         ("rediss://h", ["--tls-ca", "/no/ca.pem"], "there is no file '/no/ca.pem'"),
         ("rediss://h", ["--tls-key", "flags.json"], "key_file needs cert_file"),
-        ("sqlite:///x.db", ["--tls-ca", "x"], "--tls-ca goes with rediss://, not with sqlite"),
+        (
+            "sqlite:///x.db",
+            ["--tls-ca", "x"],
+            "--tls-ca goes with rediss:// and consul+https://, not with sqlite",
+        ),
         ("sqlite:///x.db", ["--timeout", "inf"], "Invalid value for '--timeout'"),
         ("redis://h", ["--timeout", "0"], "Invalid value for '--timeout'"),
     ],

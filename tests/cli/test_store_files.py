@@ -13,7 +13,7 @@ from flagkeep.protocol.files import read_files
 from flagkeep.storage.contents import WriterRecord
 from tests.cli.conftest import ENVIRONMENT, AnyStore, Ended, Flagkeep, ask_redis
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.extras, pytest.mark.usefixtures("dynamodb_here", "consul_here")]
 
 
 def write(file: Path, document: Any) -> Path:

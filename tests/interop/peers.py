@@ -46,8 +46,14 @@ class Peer(NamedTuple):
     form: Callable[[Json], Json] = dict
 
     @contextmanager
-    def writing(self, place: Place, stream: str) -> Iterator[None]:
-        """Let it fill the store from a stream for the time of the block."""
+    def writing(self, place: Place, stream: str, *, fails: bool = False) -> Iterator[None]:
+        """Let it fill the store from a stream for the time of the block.
+
+        Args:
+            place: of the store.
+            stream: the address of a service.
+            fails: what comes of the stream cannot be stored, so that it never is ready.
+        """
         process = subprocess.Popen(
             [*self.commands[place.database](), "write"],
             stdin=subprocess.PIPE,
@@ -60,10 +66,11 @@ class Peer(NamedTuple):
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                asked = {**place.asked(), "stream": stream}
+                asked = {**place.asked(), "stream": stream, "patience": 1 if fails else 10}
                 process.stdin.write(json.dumps(asked) + "\n")
                 process.stdin.flush()
-                assert process.stdout.readline() == "true\n", "it did not start"
+                said = json.loads(process.stdout.readline())
+                assert said is not fails, "it did not start" if said is False else "it is ready"
                 yield
                 process.stdin.close()
                 assert process.wait(PATIENCE) == 0

@@ -26,7 +26,8 @@ def streaming(data: DataSet, place: Place) -> Iterator[str]:
 def _parts(data: DataSet, place: Place) -> Iterator[bytes]:
     by_key = {"flags": _by_key(data.flags), "segments": _by_key(data.segments)}
     yield _event("put", {"path": "/", "data": by_key}).encode()
-    until(lambda: place.holds(data.flags, data.segments))
+    if data.changes:
+        until(lambda: place.holds(data.flags, data.segments))
     yield "".join(_changes(data)).encode()
 
 

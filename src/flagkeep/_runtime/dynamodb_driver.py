@@ -18,6 +18,8 @@ _ROLE_SESSION: Final = "flagkeep"
 def new_client(settings: Settings) -> Any:
     """Return a client that belongs to this process; what the driver raises is raised."""
     with fork.unforkable:
+        import encodings.idna  # noqa: F401, PLC0415  the first connection would import it
+
         import botocore.config  # type: ignore[import-untyped]  # noqa: PLC0415  takes 150 ms
         import botocore.session  # type: ignore[import-untyped]  # noqa: PLC0415
 
@@ -151,7 +153,10 @@ class _Role:
         return DeferredRefreshableCredentials(refresh_using=self._assume, method="assume-role")
 
     def _assume(self) -> dict[str, str]:
-        answer = self._giver.assume_role(RoleArn=self._role, RoleSessionName=_ROLE_SESSION)
+        try:
+            answer = self._giver.assume_role(RoleArn=self._role, RoleSessionName=_ROLE_SESSION)
+        finally:
+            self._giver.close()  # its connection: the next is needed in an hour
         found = answer["Credentials"]
         return {
             "access_key": found["AccessKeyId"],

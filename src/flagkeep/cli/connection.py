@@ -12,6 +12,9 @@ from flagkeep.cli.options import Prefix
 
 PASSWORD_VARIABLE: Final = "FLAGKEEP_REDIS_PASSWORD"  # noqa: S105  the variable's name
 KEY_PASSWORD_VARIABLE: Final = "FLAGKEEP_REDIS_TLS_KEY_PASSWORD"  # noqa: S105  the same
+# The first that is set counts; the second is what Consul's own tools take.
+CONSUL_TOKEN_VARIABLES: Final = ("FLAGKEEP_CONSUL_TOKEN", "CONSUL_HTTP_TOKEN")
+CONSUL_KEY_PASSWORD_VARIABLE: Final = "FLAGKEEP_CONSUL_TLS_KEY_PASSWORD"  # noqa: S105  the same
 
 _File = str | None
 
@@ -28,16 +31,17 @@ class Connection:
         ),
     ] = 5.0
     tls_ca: Annotated[
-        _File, typer.Option(metavar="FILE", help="rediss: trust this authority (PEM).")
+        _File, typer.Option(metavar="FILE", help="With TLS: trust this authority (PEM).")
     ] = None
     tls_cert: Annotated[
-        _File, typer.Option(metavar="FILE", help="rediss: the certificate to show (PEM).")
+        _File, typer.Option(metavar="FILE", help="With TLS: the certificate to show (PEM).")
     ] = None
     tls_key: Annotated[
-        _File, typer.Option(metavar="FILE", help="rediss: the key of that certificate.")
+        _File, typer.Option(metavar="FILE", help="With TLS: the key of that certificate.")
     ] = None
     tls_insecure: Annotated[
-        bool, typer.Option("--tls-insecure", help="rediss: do not check the server's certificate.")
+        bool,
+        typer.Option("--tls-insecure", help="With TLS: do not check the server's certificate."),
     ] = False
 
     def tls_options(self) -> list[str]:

@@ -22,7 +22,8 @@ Prefix = Annotated[
     str | None,
     typer.Option(
         "--prefix",
-        help="Which environment of the store; default: launchdarkly in Redis, none in SQLite.",
+        help="Which environment of the store; default: launchdarkly in Redis and Consul, none in"
+        " SQLite and DynamoDB.",
     ),
 ]
 Files = Annotated[

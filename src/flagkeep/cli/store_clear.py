@@ -11,7 +11,8 @@ from flagkeep.cli.options import AsJson
 from flagkeep.cli.output import emit_json, emit_text
 from flagkeep.cli.progress import progress
 from flagkeep.cli.store_contents import Url
-from flagkeep.cli.stores import Store, open_store
+from flagkeep.cli.stores import open_store
+from flagkeep.cli.stores_opened import Store
 from flagkeep.cli.text import counted
 from flagkeep.errors import StoreCorrupt
 from flagkeep.model.item import Kind
@@ -37,11 +38,16 @@ def clear(url: Url, *, connection: Connection, yes: Yes = False, json: AsJson = 
 
 
 def read_all(store: Store) -> StoreContents | None:
-    """Return what a store holds; None if that cannot be made out, though there is something."""
+    """Return what a store holds; None if that cannot be made out, though there is something.
+
+    Raises:
+        StoreError: nothing can be done with it.
+    """
     with progress("reading"):
         try:
             return store.get_all()
         except StoreCorrupt:
+            store.is_initialized()  # raises where nothing at all can be read, or written
             return None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 from flagkeep.cli.progress import progress
-from flagkeep.cli.stores import Store
+from flagkeep.cli.stores_opened import Store
 from flagkeep.errors import InvalidItem
 from flagkeep.model.codec import decode
 from flagkeep.model.flag import Flag
@@ -18,7 +18,9 @@ from flagkeep.storage.contents import StoreContents, Tally, WriterRecord
 Url = Annotated[
     str,
     typer.Argument(
-        metavar="URL", help="Of the store, such as redis://localhost:6379/0 or sqlite:///flags.db."
+        metavar="URL",
+        help="Of the store, such as redis://localhost:6379/0, dynamodb://table,"
+        " consul://localhost:8500 or sqlite:///flags.db.",
     ),
 ]
 

@@ -14,7 +14,8 @@ from flagkeep.cli.options import AsJson
 from flagkeep.cli.output import complain, emit_json, emit_json_text, emit_lines, emit_text
 from flagkeep.cli.store_contents import State, StoredItem, Url, look_at, read_snapshot
 from flagkeep.cli.store_table import lines_of
-from flagkeep.cli.stores import OpenStore, Store, open_store
+from flagkeep.cli.stores import open_store
+from flagkeep.cli.stores_opened import OpenStore, Store
 from flagkeep.cli.text import printable
 from flagkeep.model.codec import encode_json
 from flagkeep.model.item import ItemRef, Kind

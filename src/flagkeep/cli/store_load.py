@@ -19,7 +19,8 @@ from flagkeep.cli.output import complain, emit_json, emit_text
 from flagkeep.cli.progress import progress
 from flagkeep.cli.store_clear import Yes, read_all, what_it_holds
 from flagkeep.cli.store_contents import Url
-from flagkeep.cli.stores import OpenStore, Store, open_store
+from flagkeep.cli.stores import open_store
+from flagkeep.cli.stores_opened import OpenStore, Store
 from flagkeep.cli.text import counted
 from flagkeep.errors import StoreMissing
 from flagkeep.evaluation.lint import Severity

@@ -16,7 +16,8 @@ from flagkeep.cli.options import AsJson
 from flagkeep.cli.output import emit, emit_json
 from flagkeep.cli.store_contents import Snapshot, State, StoredItem, Url, read_snapshot
 from flagkeep.cli.store_table import table_of
-from flagkeep.cli.stores import OpenStore, open_store
+from flagkeep.cli.stores import open_store
+from flagkeep.cli.stores_opened import OpenStore
 from flagkeep.cli.text import counted, printable
 from flagkeep.errors import StoreError
 from flagkeep.model.item import BadItem, Kind

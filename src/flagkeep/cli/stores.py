@@ -1,48 +1,26 @@
 """Store URLs: which store a command works on."""
 
 import os
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 from flagkeep._runtime.redis_settings import FORMS as REDIS_FORMS
 from flagkeep._runtime.redis_settings import Settings
-from flagkeep._sync.interfaces import FeatureStore
 from flagkeep.cli.connection import KEY_PASSWORD_VARIABLE, PASSWORD_VARIABLE, Connection
 from flagkeep.cli.failures import CommandFailed, ExitCode
 from flagkeep.cli.output import complain
+from flagkeep.cli.stores_consul import FORMS as CONSUL_FORMS
+from flagkeep.cli.stores_consul import open_consul
+from flagkeep.cli.stores_dynamodb import FORMS as DYNAMODB_FORMS
+from flagkeep.cli.stores_dynamodb import open_dynamodb
+from flagkeep.cli.stores_opened import CONNECT_TIMEOUT, OpenStore
 from flagkeep.config import RedisTLS
 from flagkeep.errors import ConfigError
 from flagkeep.storage.redis_layout import DEFAULT_PREFIX
 from flagkeep.stores import RedisStore, SQLiteStore
 
 SQLITE_FORMS: Final = "sqlite:///flags.db (relative) or sqlite:////srv/flags.db (absolute)"
-FORMS: Final = f"{SQLITE_FORMS}, {REDIS_FORMS}"
-_CONNECT_TIMEOUT: Final = 3.0
-
-
-class Store(FeatureStore, Protocol):
-    """A store that commands work on."""
-
-    def clear(self) -> None:
-        """Remove this environment, and nothing else."""
-        ...
-
-
-class OpenStore(NamedTuple):
-    """A store, and what to call it.
-
-    Attributes:
-        store: it connects when it is first used.
-        name: without user and password.
-        prefix: the one in force; "" for none.
-    """
-
-    store: Store
-    name: str
-    prefix: str
-
-    def __str__(self) -> str:
-        return f"{self.name} {f'under prefix {self.prefix!r}' if self.prefix else '(no prefix)'}"
+FORMS: Final = f"{SQLITE_FORMS}, {REDIS_FORMS}, {DYNAMODB_FORMS}, {CONSUL_FORMS}"
 
 
 def open_store(url: str, connection: Connection, *, argument: str = "--store") -> OpenStore:
@@ -73,6 +51,10 @@ def _opened(url: str, connection: Connection) -> OpenStore:
             return _sqlite(rest, connection)
         case "redis" | "rediss" | "unix":
             return _redis(url, connection)
+        case "dynamodb":
+            return open_dynamodb(rest, connection)
+        case "consul" | "consul+https":
+            return open_consul(url, connection)
     raise ConfigError(f"stores of kind {scheme!r} are not known: use {FORMS}")
 
 
@@ -97,7 +79,8 @@ def _sqlite(rest: str, connection: Connection) -> OpenStore:
     if not rest[1:]:
         raise ConfigError(f"the path is missing: {SQLITE_FORMS}")
     if connection.tls_options():
-        raise ConfigError(f"{connection.tls_options()[0]} goes with rediss://, not with sqlite")
+        option = connection.tls_options()[0]
+        raise ConfigError(f"{option} goes with rediss:// and consul+https://, not with sqlite")
     prefix = connection.prefix or ""
     store = SQLiteStore(rest[1:], prefix=prefix, busy_timeout=connection.timeout)
     return OpenStore(store, f"sqlite {rest[1:]}", prefix)
@@ -121,7 +104,7 @@ def _redis(url: str, connection: Connection) -> OpenStore:
         prefix=prefix,
         password=None if has_password else os.environ.get(PASSWORD_VARIABLE),
         tls=tls,
-        connect_timeout=min(_CONNECT_TIMEOUT, connection.timeout),
+        connect_timeout=min(CONNECT_TIMEOUT, connection.timeout),
         timeout=connection.timeout,
     )
     return OpenStore(store, name, prefix)

@@ -30,8 +30,6 @@ import (
 	"github.com/launchdarkly/go-server-sdk/v7/subsystems"
 )
 
-const patience = 10 * time.Second
-
 var theDefault = ldvalue.String("the default")
 
 type asked struct {
@@ -43,6 +41,7 @@ type asked struct {
 	AccessKeyID     string `json:"accessKeyId"`
 	SecretAccessKey string
 	Stream          string
+	Patience        int
 	Keys            []string
 	Contexts        []any
 	Flag            string
@@ -71,7 +70,7 @@ func write(what asked, input io.Reader) {
 	config.ServiceEndpoints.Streaming = what.Stream
 	config.ServiceEndpoints.Polling = what.Stream
 	// One that cannot fill its store is not ready; it says so, and keeps trying.
-	client, _ := ld.MakeCustomClient("sdk-key", config, patience)
+	client, _ := ld.MakeCustomClient("sdk-key", config, time.Duration(what.Patience)*time.Second)
 	say(client.Initialized())
 	_, err := io.Copy(io.Discard, input)
 	check(err)
@@ -161,7 +160,7 @@ func variation(
 
 func readerOf(what asked, config ld.Config) *ld.LDClient {
 	config.DataSource = ldcomponents.ExternalUpdatesOnly()
-	client, err := ld.MakeCustomClient("sdk-key", config, patience)
+	client, err := ld.MakeCustomClient("sdk-key", config, time.Second)
 	check(err)
 	return client
 }

@@ -1,10 +1,11 @@
 """The official Python SDK: `write` or `evaluate`, told by one line of JSON on standard input.
 
 Both take where the store is: {database, url, prefix}, for DynamoDB also {table, region,
-accessKeyId, secretAccessKey}. `write` also takes {stream} and fills the store from that stream
-until its input ends. `evaluate` also takes {keys, contexts}, only reads the store, and prints one
-line per context: [value, index, reason] of every key. Its first line has all flags for the first
-context, null if they cannot be had.
+accessKeyId, secretAccessKey}. `write` also takes {stream, patience} and fills the store from that
+stream until its input ends; it first says whether it is ready, after so many seconds at most.
+`evaluate` also takes {keys, contexts}, only reads the store, and prints one line per context:
+[value, index, reason] of every key. Its first line has all flags for the first context, null if
+they cannot be had.
 """
 
 # mypy: ignore-errors
@@ -55,7 +56,8 @@ def store_of(asked):
 def write(asked, store) -> None:
     """Fill the store until there is no more input."""
     settings = {"base_uri": asked["stream"], "stream_uri": asked["stream"]}
-    client = LDClient(Config("sdk-key", feature_store=store, send_events=False, **settings))
+    config = Config("sdk-key", feature_store=store, send_events=False, **settings)
+    client = LDClient(config, asked["patience"])
     print(json.dumps(client.is_initialized()), flush=True)
     sys.stdin.read()
     client.close()

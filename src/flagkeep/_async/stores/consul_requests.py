@@ -125,9 +125,10 @@ class AsyncConsulRequests:
             reply = await self._transact(operation, [names.get(key) for key in keys], url, ends)
             if not reply.failures:
                 return reply.pairs()
-            if not all(one.is_unknown for one in reply.failures):
+            # Consul before 1.14 takes what it does not know for a write. Later ones deny no read.
+            if not all(one.is_unknown or one.is_denied for one in reply.failures):
                 raise self.failed(operation, reply)
-            self._knows_empty = False  # Consul before 1.14
+            self._knows_empty = False
         present, absent = list(dict.fromkeys(keys)), dict[str, Pair]()
         while present:
             steps = [names.get_present(key) for key in present]

@@ -1,0 +1,708 @@
+"""How a table of DynamoDB is reached: clients, credentials, threads, deadlines, forks."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+boto3 = pytest.importorskip("boto3")
+from botocore.config import Config  # type: ignore[import-untyped]  # noqa: E402
+
+from flagkeep._runtime import dynamodb_session  # noqa: E402
+from flagkeep._runtime.dynamodb_errors import ConditionFailed  # noqa: E402
+from flagkeep._runtime.dynamodb_session import DynamoDBSession  # noqa: E402
+from flagkeep._runtime.dynamodb_settings import Settings  # noqa: E402
+from flagkeep.errors import StoreClosed, StoreError, StoreUnavailable  # noqa: E402
+from flagkeep.stores import AsyncDynamoDBStore, DynamoDBStore  # noqa: E402
+from tests._sync.store_suite import flags, full, part, refs  # noqa: E402
+from tests.servers.dynamodb import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY  # noqa: E402
+from tests.servers.dynamodb_faults import DynamoDBFaults  # noqa: E402
+
+KEYS: dict[str, Any] = {"access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY}
+NAMED = {"aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY}
+ROLE = "arn:aws:iam::123456789012:role/flags"
+SECRET = "hunter2-secret"
+
+
+@pytest.fixture(autouse=True)
+def _no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let nothing of this machine be found, and let no question leave it."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture
+def faults(dynamodb_url: str) -> Iterator[DynamoDBFaults]:
+    with DynamoDBFaults(dynamodb_url) as faults:
+        yield faults
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Callable[[str], None]:
+    """Writes AWS's configuration file."""
+
+    def configured(text: str) -> None:
+        (tmp_path / "config").write_text(textwrap.dedent(text))
+
+    return configured
+
+
+Make = Callable[..., DynamoDBStore]
+
+
+@pytest.fixture
+def opened(dynamodb_table: str, faults: DynamoDBFaults) -> Iterator[Make]:
+    """Opens a store behind the proxy; it is closed in the end."""
+    made = []
+
+    def opened(**more: Any) -> DynamoDBStore:
+        settings = {"endpoint": faults.url, "region": REGION, "timeout": 20.0, **more}
+        store = DynamoDBStore(dynamodb_table, **settings)
+        made.append(store)
+        return store
+
+    yield opened
+    for store in made:
+        store.close()
+
+
+def keys_used(faults: DynamoDBFaults) -> set[str]:
+    """Return the access keys that requests were signed with."""
+    signed = [request.headers["authorization"] for request in faults.requests]
+    return {one.partition("Credential=")[2].partition("/")[0] for one in signed}
+
+
+def reason(ask: Callable[[], object]) -> str:
+    with pytest.raises(StoreUnavailable) as caught:
+        ask()
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return caught.value.reason
+
+
+def calls() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "flagkeep-dynamodb-call"]
+
+
+# --- where credentials come from ------------------------------------------------------------------
+
+
+def test_without_credentials_it_is_said_where_they_can_come_from(opened: Make) -> None:
+    said = reason(opened().is_initialized)
+    assert "no AWS credentials" in said
+    assert "AWS_ACCESS_KEY_ID" in said
+
+
+def test_without_a_region_it_is_said_where_it_can_come_from(opened: Make) -> None:
+    said = reason(opened(region=None, **KEYS).is_initialized)
+    assert "no region" in said
+    assert "AWS_DEFAULT_REGION" in said
+
+
+def test_credentials_and_region_are_found_where_boto3_finds_them(
+    opened: Make,
+    faults: DynamoDBFaults,
+    configured: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configured(
+        """\
+        [profile dev]
+        aws_access_key_id = OFPROFILE
+        aws_secret_access_key = x
+        region = eu-west-1
+        """
+    )
+    opened(region=None, profile="dev").is_initialized()
+    assert keys_used(faults) == {"OFPROFILE"}
+    assert "/eu-west-1/" in faults.requests[-1].headers["authorization"]
+    faults.requests.clear()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OFENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    opened().is_initialized()
+    assert keys_used(faults) == {"OFENVIRONMENT"}
+    assert faults.requests[-1].headers["x-amz-security-token"] == "token"
+    faults.requests.clear()
+    opened(session_token="mine", **KEYS).is_initialized()
+    assert keys_used(faults) == {ACCESS_KEY_ID}
+    assert faults.requests[-1].headers["x-amz-security-token"] == "mine"
+
+
+BROKEN = {
+    "[profile other]\nregion = x\n": "no such profile",
+    "[profile dev\n": "cannot be read",
+    "[profile dev]\naws_access_key_id = AKIA\n": "incomplete",
+    "[profile dev]\ncredential_process = sh -c 'echo hunter2-secret; exit 1'\n": "has failed",
+    "[profile dev]\ncredential_process = echo hunter2-secret\n": "boto3",
+    "[profile dev]\nrole_arn = x\nsource_profile = dev2\n": "contradicts itself",
+    (
+        "[profile dev]\nsso_start_url = x\nsso_region = x\nsso_account_id = 1\nsso_role_name = x\n"
+    ): "SSO",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_what_is_wrong_with_a_profile_is_told_in_one_line(
+    text: str, opened: Make, configured: Callable[[str], None]
+) -> None:
+    configured(text)
+    assert BROKEN[text] in reason(opened(profile="dev").is_initialized)
+
+
+class _Sts(BaseHTTPRequestHandler):
+    """As much of STS as a role needs."""
+
+    assumed = 0
+    seconds = 3600.0
+    denies = False
+
+    def do_POST(self) -> None:
+        kind = type(self)
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        assert "Action=AssumeRole" in body
+        assert "RoleSessionName=flagkeep" in body
+        kind.assumed += 1
+        ends = (datetime.now(UTC) + timedelta(seconds=kind.seconds)).isoformat()
+        answer = (
+            "<AssumeRoleResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'>"
+            f"<AssumeRoleResult><Credentials><AccessKeyId>ASSUMED{kind.assumed}</AccessKeyId>"
+            f"<SecretAccessKey>x</SecretAccessKey><SessionToken>token{kind.assumed}</SessionToken>"
+            f"<Expiration>{ends}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+        )
+        if kind.denies:
+            answer = (
+                "<ErrorResponse><Error><Code>AccessDenied</Code><Message>User: x is not authorized"
+                f" to perform: sts:AssumeRole on resource: {ROLE}</Message></Error></ErrorResponse>"
+            )
+        self.send_response(403 if kind.denies else 200)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Sts]]:
+    handler = type("Sts", (_Sts,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = False
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_address[1]}")
+    yield handler
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_role_is_assumed_when_it_is_needed_and_again_when_it_ends(
+    opened: Make, faults: DynamoDBFaults, sts: type[_Sts]
+) -> None:
+    store = opened(role=ROLE, **KEYS)
+    assert sts.assumed == 0
+    store.replace(full(flags(a=1)))
+    assert sts.assumed == 1
+    assert keys_used(faults) == {"ASSUMED1"}
+    assert faults.requests[-1].headers["x-amz-security-token"] == "token1"
+    other = opened(role=ROLE, **KEYS)
+    sts.seconds = 60.0  # so little that it is renewed at every use
+    other.is_initialized()
+    before = sts.assumed
+    faults.requests.clear()
+    other.is_initialized()
+    assert sts.assumed > before
+    (key,) = keys_used(faults)
+    assert int(key.removeprefix("ASSUMED")) >= before
+
+
+def test_a_role_of_a_session_or_profile_keeps_its_region(
+    opened: Make, faults: DynamoDBFaults, sts: type[_Sts], configured: Callable[[str], None]
+) -> None:
+    configured(
+        """\
+        [profile dev]
+        aws_access_key_id = OFPROFILE
+        aws_secret_access_key = x
+        region = eu-west-1
+        """
+    )
+    opened(region=None, profile="dev", role=ROLE).is_initialized()
+    opened(region=None, session=boto3.Session(profile_name="dev"), role=ROLE).is_initialized()
+    opened(session=boto3.Session(**NAMED), role=ROLE).is_initialized()
+    signed = [request.headers["authorization"] for request in faults.requests]
+    assert ["/eu-west-1/" in one for one in signed] == [True, True, False]
+    assert keys_used(faults) == {"ASSUMED1", "ASSUMED2", "ASSUMED3"}
+    assert sts.assumed == 3
+
+
+def test_a_role_that_may_not_be_assumed_is_told_of(opened: Make, sts: type[_Sts]) -> None:
+    sts.denies = True
+    store = opened(role=ROLE, **KEYS)
+    assert "AWS denies sts:AssumeRole" in reason(store.is_initialized)
+    sts.denies = False
+    assert not store.is_initialized()
+
+
+# --- what is given --------------------------------------------------------------------------------
+
+
+def test_a_given_client_is_used_as_it_is_and_never_closed(
+    dynamodb_table: str, faults: DynamoDBFaults
+) -> None:
+    client = boto3.client("dynamodb", region_name=REGION, endpoint_url=faults.url, **NAMED)
+    store = DynamoDBStore(dynamodb_table, prefix="p", client=client)
+    store.replace(full(flags(a=1), segments=["s"]))
+    assert store.get_all().flags == flags(a=1)
+    assert len(store.get_many(refs("a", "b"))) == 1
+    assert store.upsert(part(flags(a=2))) == {}
+    assert store.upsert(part(flags(a=1))) == {refs("a")[0]: flags(a=2)["a"]}
+    assert store.label == f"dynamodb {dynamodb_table}"
+    store.close()
+    with pytest.raises(StoreClosed):
+        store.get_all()
+    found = client.get_item(
+        TableName=dynamodb_table, Key={"namespace": {"S": "p:features"}, "key": {"S": "a"}}
+    )
+    assert found["Item"]["version"] == {"N": "2"}
+    client.close()
+
+
+def test_large_items_go_through_a_given_client_too(dynamodb_table: str, dynamodb_url: str) -> None:
+    from tests._sync.dynamodb_stores import large  # noqa: PLC0415
+
+    client = boto3.client("dynamodb", region_name=REGION, endpoint_url=dynamodb_url, **NAMED)
+    store = DynamoDBStore(dynamodb_table, client=client)
+    big = large("big", 2, 500_000)
+    store.replace(full(flags(big=1)))
+    assert store.upsert(part({"big": big})) == {}
+    assert store.get_all().flags == {"big": big}
+    assert store.get_many(refs("big")) == {refs("big")[0]: big}
+    store.close()
+    client.close()
+
+
+def test_a_given_client_tries_again_as_often_as_it_is_told(
+    dynamodb_table: str, faults: DynamoDBFaults
+) -> None:
+    config = Config(retries={"total_max_attempts": 3, "mode": "standard"})
+    client = boto3.client(
+        "dynamodb", region_name=REGION, endpoint_url=faults.url, config=config, **NAMED
+    )
+    store = DynamoDBStore(dynamodb_table, client=client)
+    faults.fail("GetItem", times=2)
+    assert not store.is_initialized()
+    faults.hang("GetItem")
+    assert "no answer within 0.2 s" in reason(lambda: store.is_initialized(timeout=0.2))
+    faults.pass_on()
+    store.close()
+    client.close()
+
+
+def test_a_web_page_is_no_answer_to_a_given_client_either(
+    dynamodb_table: str, faults: DynamoDBFaults
+) -> None:
+    client = boto3.client("dynamodb", region_name=REGION, endpoint_url=faults.url, **NAMED)
+    store = DynamoDBStore(dynamodb_table, client=client)
+    faults.answer(None, 200, b"<html>hello</html>", {"Content-Type": "text/html"})
+    assert "not DynamoDB" in reason(store.is_initialized)
+    store.close()
+    client.close()
+
+
+def test_a_given_session_makes_the_client(opened: Make, faults: DynamoDBFaults) -> None:
+    session = boto3.Session(**{**NAMED, "aws_access_key_id": "OFSESSION"}, region_name="eu-west-3")
+    store = opened(session=session, region=None)
+    store.replace(full(flags(a=1)))
+    assert store.get_all().flags == flags(a=1)
+    assert keys_used(faults) == {"OFSESSION"}
+    assert "/eu-west-3/" in faults.requests[-1].headers["authorization"]
+
+
+def test_options_reach_the_client_but_for_how_often_it_tries(
+    opened: Make, faults: DynamoDBFaults
+) -> None:
+    config = Config(retries={"total_max_attempts": 9}, user_agent_extra="mine/1", read_timeout=0.25)
+    store = opened(options={"config": config, "verify": False}, **KEYS)
+    assert not store.is_initialized()
+    assert "mine/1" in faults.requests[-1].headers["user-agent"]
+    faults.deny("GetItem")
+    faults.counts.clear()
+    assert "denies" in reason(store.is_initialized)
+    assert faults.counts["GetItem"] == 1
+    faults.pass_on()
+    faults.hang("GetItem")
+    began = time.monotonic()
+    assert "no answer within" in reason(store.is_initialized)
+    assert time.monotonic() - began < 5
+    faults.pass_on()
+
+
+def test_settings_that_boto3_alone_knows_to_be_wrong_are_told(opened: Make) -> None:
+    store = opened(options={"api_version": "1999-01-01"}, **KEYS)
+    assert "boto3 failed with" in reason(store.is_initialized)
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("colour", ["threads", "asyncio"])
+def test_nobody_waits_for_credentials_that_hang(
+    colour: str, opened: Make, faults: DynamoDBFaults, configured: Callable[[str], None]
+) -> None:
+    configured("[profile dev]\ncredential_process = sleep 3\n")
+    began = time.monotonic()
+    if colour == "threads":
+        store = opened(profile="dev")
+        for _ in range(3):
+            said = reason(lambda: store.get_many(refs("a"), timeout=0.1))
+            assert "no answer within 0.1 s: from the DNS, the credentials" in said
+        store.close()
+    else:
+        asyncio.run(hang_in_asyncio(opened()._table.label.split()[1], faults.url))
+    assert time.monotonic() - began < 2.5
+    for thread in calls():
+        thread.join()
+
+
+async def hang_in_asyncio(table: str, url: str) -> None:
+    store = AsyncDynamoDBStore(table, endpoint=url, region=REGION, profile="dev")
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="no answer within"):
+            await store.get_many(refs("a"), timeout=0.1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await store.get_all()
+    await store.aclose()
+    with pytest.raises(StoreClosed):
+        await store.get_all()
+
+
+def test_nobody_waits_for_a_name_that_is_looked_up(
+    opened: Make, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = threading.Event()
+    usual = socket.getaddrinfo
+
+    def slow(host: Any, *arguments: Any, **more: Any) -> Any:
+        if host == "localhost":
+            answer.wait(20)
+        return usual(host, *arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    store = opened(endpoint=faults.url.replace("127.0.0.1", "localhost"), **KEYS)
+    began = time.monotonic()
+    assert "no answer within 0.3 s" in reason(lambda: store.get_all(timeout=0.3))
+    assert time.monotonic() - began < 3
+    assert len(calls()) == 1
+    answer.set()
+    assert store.get_all(timeout=20).flags == {}
+    for thread in calls():
+        thread.join(20)
+    assert not calls()
+
+
+def test_no_more_calls_are_begun_than_may_hang(
+    opened: Make, configured: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_session, "MOST_LEFT", 3)
+    configured("[profile dev]\ncredential_process = sleep 2\n")
+    store = opened(profile="dev")
+    for _ in range(3):
+        # Those that wait for the first to find credentials end with it, or when time is up.
+        reason(lambda: store.is_initialized(timeout=0.01))
+    deadline = time.monotonic() + 20
+    session = store._table._session
+    session._left.update(session._left, *[{dynamodb_session.Aside(dict)} for _ in range(3)])
+    assert "3 earlier calls hang" in reason(lambda: store.is_initialized(timeout=1.0))
+    session._left.clear()
+    while calls() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not calls()
+
+
+def test_calls_that_hung_are_forgotten_when_they_end(opened: Make, faults: DynamoDBFaults) -> None:
+    store = opened(**KEYS)
+    assert not store.is_initialized()
+    faults.hang("GetItem")
+    for _ in range(3):
+        reason(lambda: store.is_initialized(timeout=0.05))
+    session = store._table._session
+    assert len(session._left) == 3
+    faults.pass_on()
+    deadline = time.monotonic() + 20
+    while session._left and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not session._left
+    assert not store.is_initialized()
+
+
+def test_a_call_is_the_callers_work_where_no_thread_can_begin(opened: Make) -> None:
+    store = opened(**KEYS)
+    assert not store.is_initialized()
+    usual = threading.stack_size(1 << 46)  # more than there is: what a full machine says
+    try:
+        assert not store.is_initialized(timeout=20)
+    finally:
+        threading.stack_size(usual)
+
+
+def test_a_call_is_the_callers_work_where_threads_do_not_run(
+    opened: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(**KEYS)
+    monkeypatch.setattr("flagkeep._runtime.threads.needs_pumping", lambda: True)
+    assert not store.is_initialized(timeout=20)
+    store.close()
+    with pytest.raises(StoreClosed):
+        store.is_initialized()
+
+
+def test_an_error_on_the_other_thread_arrives(opened: Make) -> None:
+    store = opened(**KEYS)
+    session = store._table._session
+    arguments = store._table.requests.put_over({"namespace": {"S": "n"}, "key": {"S": "k"}}, None)
+    session.call("upsert", "put_item", arguments)
+    with pytest.raises(ConditionFailed) as caught:
+        session.call("upsert", "put_item", arguments, 20.0)
+    assert caught.value.row == {"namespace": {"S": "n"}, "key": {"S": "k"}}
+
+
+def test_the_callers_context_goes_with_the_call(opened: Make, faults: DynamoDBFaults) -> None:
+    trace: ContextVar[str] = ContextVar("trace")
+    session = boto3.Session(**NAMED)
+    store = opened(session=session)
+    seen = []
+    session.events.register("before-call.dynamodb", lambda **_: seen.append(trace.get()))
+    trace.set("mine")
+    assert not store.is_initialized(timeout=20)
+    assert seen == ["mine"]
+    assert faults.counts["GetItem"] == 1
+
+
+def test_many_threads_share_one_client(opened: Make) -> None:
+    opened(**KEYS).replace(full(flags(a=1)))
+    store = opened(**KEYS)
+    seen: list[int] = []
+
+    def ask() -> None:
+        seen.extend(len(store.get_many(refs("a"))) for _ in range(5))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [1] * 40
+
+
+def test_a_store_that_is_closed_while_it_asks_leaves_no_connection(
+    opened: Make, faults: DynamoDBFaults
+) -> None:
+    store = opened(**KEYS)
+    assert not store.is_initialized()
+    faults.delay("GetItem", 0.3)
+    errors: list[StoreError] = []
+
+    def ask() -> None:
+        try:
+            store.is_initialized()
+        except StoreError as exc:
+            errors.append(exc)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    faults.wait_for("GetItem", 2)
+    store.close()
+    thread.join()
+    deadline = time.monotonic() + 10
+    while faults._sockets and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not faults._sockets
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced(
+    opened: Make, faults: DynamoDBFaults
+) -> None:
+    store = opened(**KEYS)
+    for _ in range(3):
+        assert not store.is_initialized()
+        faults.hang_up()
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+
+def run(program: str, *arguments: str) -> str:
+    warnings = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+    done = subprocess.run(
+        [sys.executable, *warnings, "-c", textwrap.dedent(program), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_store_that_nobody_uses_imports_no_driver() -> None:
+    program = """
+        import sys
+        from flagkeep.stores import DynamoDBStore
+        store = DynamoDBStore("flags", region="us-east-1")
+        store.close()
+        print(sorted({"boto3", "botocore", "urllib3", "ssl", "asyncio"} & set(sys.modules)))
+    """
+    assert run(program).strip() == "[]"
+
+
+FORKING = """
+    import os, sys, threading, time, traceback
+    from flagkeep.model.changeset import ChangeSet
+    from flagkeep.model.item import ItemRef, Kind, SerializedItem
+    from flagkeep.stores import DynamoDBStore
+
+    url, table, hanging = sys.argv[1:]
+    settings = dict(region="us-east-1", access_key_id="dummy", secret_access_key="dummy")
+    patient = dict(settings, endpoint=url, timeout=30.0)
+    store = DynamoDBStore(table, **patient)
+    item = SerializedItem(1, False, b'{"version":1}')
+
+    def in_child(work):
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        return child
+
+    def wait(child):
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_makes_a_client_of_its_own(
+    dynamodb_table: str, dynamodb_url: str, faults: DynamoDBFaults
+) -> None:
+    program = """
+    store.replace(ChangeSet(full=True, flags={"a": item}))
+    parents = store._table._session._client
+
+    def work():
+        assert store._table._session._client is None
+        for _ in range(20):
+            assert store.get_all(timeout=30).flags == {"a": item}
+        assert store._table._session._client is not parents
+        store.close()
+
+    children = [in_child(work) for _ in range(3)]
+    for _ in range(20):
+        assert store.get_all().flags == {"a": item}
+    for child in children:
+        wait(child)
+    assert store._table._session._client is parents
+    store.close()
+    """
+    run(FORKING + program, faults.url, dynamodb_table, dynamodb_url)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_in_the_midst_of_calls_takes_nothing_from_the_child(
+    dynamodb_table: str, faults: DynamoDBFaults
+) -> None:
+    faults.hang("Query")
+    program = """
+    store.is_initialized()
+    # One hangs in a call, one in making its first client, one imports while the process forks.
+    hanging_there = threading.Thread(target=lambda: store.get_all(timeout=20), daemon=True)
+    hanging_there.start()
+    os.environ["AWS_CONFIG_FILE"] = hanging
+    slow = DynamoDBStore(table, region="us-east-1", endpoint=url, profile="slow", timeout=30.0)
+
+    def quietly():
+        try:
+            slow.is_initialized(timeout=30)
+        except Exception:
+            pass
+
+    threading.Thread(target=quietly, daemon=True).start()
+    time.sleep(0.5)
+
+    def work():
+        assert not store.is_initialized(timeout=30)
+        assert not slow.is_initialized(timeout=30)
+        os._exit(0)
+
+    wait(in_child(work))
+    os._exit(0)
+    """
+    path = Path(os.environ["AWS_CONFIG_FILE"])
+    giver = path.with_name("giver")
+    giver.write_text(
+        """sleep 1; echo '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b"}'"""
+    )
+    path.write_text(f"[profile slow]\ncredential_process = sh {giver}\n")
+    run(FORKING + program, faults.url, dynamodb_table, str(path))
+    faults.pass_on()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_in_the_midst_of_the_import_waits_for_it(
+    dynamodb_table: str, dynamodb_url: str
+) -> None:
+    program = """
+    threading.Thread(target=store.is_initialized, daemon=True).start()
+    time.sleep(0.02)
+
+    def work():
+        assert not store.is_initialized(timeout=30)
+        os._exit(0)
+
+    for _ in range(5):
+        wait(in_child(work))
+        time.sleep(0.03)
+    os._exit(0)
+    """
+    run(FORKING + program, dynamodb_url, dynamodb_table, "")
+
+
+def test_a_session_alone_is_enough_for_other_stores(dynamodb_url: str, dynamodb_table: str) -> None:
+    settings = Settings(dynamodb_table, endpoint=dynamodb_url, region=REGION, **KEYS)
+    session = DynamoDBSession(settings)
+    key = {"namespace": {"S": "n"}, "key": {"S": "k"}}
+    answer = session.call("get", "get_item", {"TableName": dynamodb_table, "Key": key}, 20.0)
+    assert "Item" not in answer
+    session.close()
+    session.close()
+    with pytest.raises(StoreClosed):
+        session.call("get", "get_item", {})
+    assert json.dumps(answer)
