@@ -465,6 +465,7 @@ async def test_a_store_that_comes_back_is_served_while_there_is_no_upstream() ->
             assert await client.variation("f", USER, "default") == "default"
             store.is_down = False
             await until_value(client, "f", USER, "theirs")
+            await until(lambda: status_of(client).error is not None)
             assert error_of(client).status_code == 503
 
 

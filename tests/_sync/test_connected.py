@@ -465,6 +465,7 @@ def test_a_store_that_comes_back_is_served_while_there_is_no_upstream() -> None:
             assert client.variation("f", USER, "default") == "default"
             store.is_down = False
             until_value(client, "f", USER, "theirs")
+            until(lambda: status_of(client).error is not None)
             assert error_of(client).status_code == 503
 
 
