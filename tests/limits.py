@@ -1,7 +1,7 @@
 """Limits on time in tests: a machine that pauses misses one now and then, a mistake every time.
 
-So a test that fails for this reason alone is run again, twice at most (`only_rerun` in
-`pyproject.toml`). Whoever fails for any other reason has failed.
+So a test that fails for this reason alone, or by a store's own limit, is run again, twice at most
+(`only_rerun` in `pyproject.toml`). Whoever fails for any other reason has failed.
 """
 
 import time
