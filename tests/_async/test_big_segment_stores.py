@@ -34,6 +34,7 @@ from tests._async.hand_source import AsyncHandSource, environment
 from tests._async.segment_store import AsyncAsking
 from tests._async.store_suite import flags, full, part
 from tests._async.waiting import pause, until
+from tests.limits import check_within
 from tests.servers import dynamodb
 from tests.servers.big_segments import DynamoDBWriter, RedisWriter, SQLiteWriter
 from tests.servers.dynamodb_faults import DynamoDBFaults
@@ -384,7 +385,7 @@ async def test_a_server_that_hangs_is_not_waited_for_beyond_the_timeout(
         begun = runtime.monotonic()
         with pytest.raises(StoreUnavailable, match=r"no answer within 0\.1 s"):
             await ask()
-        assert runtime.monotonic() - begun < 10.0
+        check_within(10.0, since=begun)
     server.resume()
     assert not await store.get_membership(HASH)
     await store.aclose()
@@ -642,7 +643,7 @@ async def test_a_read_that_is_throttled_is_tried_again_while_it_is_worth_it(
     begun = runtime.monotonic()
     with pytest.raises(StoreUnavailable, match="throttled"):
         await store.get_membership(HASH, timeout=0.5)
-    assert runtime.monotonic() - begun < 10.0
+    check_within(10.0, since=begun)
     assert door.counts["GetItem"] > 5
     door.pass_on()
     assert await store.get_membership(HASH, timeout=10.0) == {"a.g1": True}
@@ -659,7 +660,7 @@ async def test_a_dynamodb_that_hangs_is_not_waited_for_beyond_the_timeout(
     begun = runtime.monotonic()
     with pytest.raises(StoreUnavailable, match=r"no answer within 0\.1 s"):
         await store.get_membership(HASH, timeout=0.1)
-    assert runtime.monotonic() - begun < 10.0
+    check_within(10.0, since=begun)
     door.pass_on()
     assert not await store.get_membership(HASH)
     await store.aclose()
@@ -796,11 +797,11 @@ async def test_a_redis_that_hangs_holds_nobody_up_and_is_found_again(server: Red
         begun = runtime.monotonic()
         membership = await asking.ask("user-key")
         assert (membership.status.value, membership.included) == ("STORE_ERROR", {"s.g1": True})
-        assert runtime.monotonic() - begun < 4.0
+        check_within(4.0, since=begun)
         begun = runtime.monotonic()
         for _ in range(20):
             assert await asking.status_for("nobody") == "STORE_ERROR"
-        assert runtime.monotonic() - begun < 4.0  # nobody asks, nobody waits
+        check_within(4.0, since=begun)  # nobody asks, nobody waits
         server.resume()
         give_up = runtime.monotonic() + 10
         while await asking.status_for("user-key") != "HEALTHY":
@@ -820,7 +821,7 @@ async def test_where_nothing_runs_beside_the_callers_they_wait_no_longer_than_th
         begun = runtime.monotonic()
         found = await asking.big.memberships(keys, begun + seconds)
         assert {one.status.value for one in found.values()} == {"STORE_ERROR"}
-        assert runtime.monotonic() - begun < 10.0
+        check_within(10.0, since=begun)
     server.resume()
     assert await asking.big.stop(10)
 

@@ -12,6 +12,7 @@ from flagkeep.config import HttpSettings
 from flagkeep.testing import Scripted
 from tests._async.event_sending import AsyncSending
 from tests._async.waiting import until
+from tests.limits import check_within
 
 PASSING = [400, 408, 429, 500, 503]
 
@@ -158,7 +159,8 @@ async def test_what_passes_is_sent_again_after_a_second_under_the_same_id(answer
         begun = runtime.monotonic()
         sending.upstream.always("/bulk", None)
         await sending.upstream.wait_for_events()
-        assert 0.7 < runtime.monotonic() - begun < 5.0
+        assert runtime.monotonic() - begun >= 0.7
+        check_within(5.0, since=begun)
         assert sending.delivered == ["a"]
         assert len(set(sending.ids)) == 1
         assert sending.sender.dropped == {}
@@ -293,7 +295,7 @@ async def test_a_flush_that_cannot_be_in_time_returns_at_once() -> None:
         sending.upstream.always("/bulk", Scripted(503))
         begun = runtime.monotonic()
         assert not await sending.deliver("a", timeout=0.8)
-        assert runtime.monotonic() - begun < 0.6
+        check_within(0.6, since=begun)
 
 
 async def test_a_flush_of_a_server_that_hangs_ends_in_time_and_loses_nothing() -> None:
@@ -301,7 +303,7 @@ async def test_a_flush_of_a_server_that_hangs_ends_in_time_and_loses_nothing() -
         sending.upstream.respond("/bulk", Scripted(202, delay=0.3))
         begun = runtime.monotonic()
         assert not await sending.deliver("a", timeout=0.05)
-        assert runtime.monotonic() - begun < 0.25
+        check_within(0.25, since=begun)
         assert await sending.deliver("b")
         assert sending.delivered == ["a", "b"]
 
@@ -407,7 +409,7 @@ async def test_the_end_is_in_time_when_the_server_hangs_and_says_what_is_lost(
         sending.record("c")
         begun = runtime.monotonic()
         assert await sending.sender.stop(0.2) == {"undelivered": 3}
-        assert runtime.monotonic() - begun < 1.0
+        check_within(1.0, since=begun)
 
 
 async def test_the_end_is_at_once_where_no_try_can_be_in_time() -> None:
@@ -416,7 +418,7 @@ async def test_the_end_is_at_once_where_no_try_can_be_in_time() -> None:
         sending.record("a")
         begun = runtime.monotonic()
         assert await sending.sender.stop(0.9) == {"undelivered": 1}
-        assert runtime.monotonic() - begun < 0.8
+        check_within(0.8, since=begun)
 
 
 async def test_the_end_wakes_who_waits_for_a_flush() -> None:
@@ -490,7 +492,7 @@ async def test_callers_flush_on_their_own_time() -> None:
         sending.upstream.respond("/bulk", Scripted(behaviour="hang"))
         begun = runtime.monotonic()
         assert not await sending.deliver("b", timeout=0.1)
-        assert runtime.monotonic() - begun < 1.0
+        check_within(1.0, since=begun)
         assert await sending.deliver("c")
         assert sorted(sending.delivered) == ["a", "b", "c"]
 
@@ -502,7 +504,7 @@ async def test_callers_wait_no_longer_than_an_evaluation_may_take() -> None:
         sending.record("a")
         begun = runtime.monotonic()
         await until_due(work)
-        assert runtime.monotonic() - begun < 1.0
+        check_within(1.0, since=begun)
         sending.upstream.always("/bulk", None)
         assert await sending.sender.stop(10.0) == {}
         assert sending.delivered == ["a"]

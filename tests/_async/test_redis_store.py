@@ -18,6 +18,7 @@ from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import Tally, WriterRecord
 from tests._async.store_suite import flag, flags, full, part, refs
 from tests._async.waiting import until
+from tests.limits import check_within
 from tests.servers.proxy import FaultProxy
 from tests.servers.redis import RedisServer
 from tests.servers.server import free_port
@@ -517,7 +518,7 @@ async def test_a_server_that_says_nothing_is_waited_for_as_long_as_asked(
         await value(store, timeout=0.1)
     with pytest.raises(StoreUnavailable, match=r"no \w+ within 0\.\d+ s"):
         await value(store, timeout=0.1)  # on a new connection, which never gets an answer either
-    assert runtime.monotonic() - begun < 2
+    check_within(2, since=begun)
     server.resume()
     assert await value(store, "b", timeout=1.0) == 2  # and not the answer to what was asked before
     assert await value(store, "a") == 1
@@ -587,7 +588,7 @@ async def test_late_answers_are_bounded_by_the_deadline(server: RedisServer) -> 
         begun = runtime.monotonic()
         with pytest.raises(StoreUnavailable, match=r"within 0\.2"):
             await value(store, timeout=0.2)  # connecting alone takes two answers
-        assert runtime.monotonic() - begun < 0.4
+        check_within(0.4, since=begun)
         await store.aclose()
 
 

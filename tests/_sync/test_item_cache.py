@@ -17,6 +17,7 @@ from flagkeep.storage.contents import WriterRecord
 from tests._sync.hand_source import HandSource, changes, environment, flag
 from tests._sync.slow_store import SlowStore
 from tests._sync.waiting import pause, until, until_value
+from tests.limits import check_within
 
 USER = Context.create("user-key")
 ONE_BY_ONE = StorePolicy(prefetch=False)
@@ -207,7 +208,7 @@ def test_one_deadline_covers_all_reads_of_an_evaluation() -> None:
         store.gate.clear()
         began = runtime.monotonic()
         assert client.variation("f", USER, None) == "a"  # the last known good, after 0.1 s
-        assert runtime.monotonic() - began < 5
+        check_within(5, since=began)
         assert store.reads[-1] == ("f",)
         store.gate.set()
 

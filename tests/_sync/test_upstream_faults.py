@@ -35,6 +35,7 @@ from tests._sync.connecting import (
     until_state,
 )
 from tests._sync.waiting import pause, until, until_value
+from tests.limits import check_took, check_within
 
 STREAM: Final = "/all"
 POLL: Final = "/sdk/latest-all"
@@ -322,7 +323,8 @@ def test_a_wall_clock_that_jumps_breaks_no_wait_of_a_stream(
         assert age is not None
         assert age < PROMPT
         until_state(client, SourceState.VALID)
-        assert 0.1 <= runtime.monotonic() - dropped <= 0.4 + PROMPT
+        assert runtime.monotonic() - dropped >= 0.1
+        check_within(0.4 + PROMPT, since=dropped)
         assert abs(status_of(client).since - (real() + jump)) < 60.0
         upstream.patch("flags", {**data("b", version=2)["flags"]["f"]})
         until_value(client, "f", USER, "b")
@@ -371,4 +373,4 @@ def test_a_client_keeps_answering_while_changes_pour_in() -> None:
                 break
             assert seen == "a"
             pause()
-        assert slowest < PROMPT
+        check_took(slowest, PROMPT)

@@ -78,6 +78,12 @@ class Ended(NamedTuple):
 Flagkeep = Callable[..., Ended]
 
 
+@pytest.fixture(autouse=True)
+def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is folded to the width of the terminal that the tests may have been started from."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def flagkeep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Flagkeep:
     from flagkeep.cli.app import run  # noqa: PLC0415  needs the extra

@@ -1,13 +1,18 @@
 """Programs of their own, one way of theirs at a time."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import pytest
+
+from tests.forks.proc import HAS_PROC, children
 
 # Forking a process with threads is what is tested here; Python 3.12 and later warn about it.
 FORKS: Final = ("-W", "ignore:This process:DeprecationWarning")
@@ -53,7 +58,22 @@ def run(module: str, way: str) -> Iterator[Program]:
         try:
             yield Program(running)
             _, complaints = running.communicate(timeout=30)
+        except BaseException as exc:
+            exc.add_note(_last_words(running))
+            raise
         finally:
             running.kill()
     assert running.returncode == 0, complaints
     assert "Traceback" not in complaints, complaints
+
+
+def _last_words(running: subprocess.Popen[str]) -> str:
+    """End a program; return what it complained of, and where its processes were."""
+    for process in [running.pid, *(children(running.pid) if HAS_PROC else [])]:
+        for number in (signal.SIGUSR1, signal.SIGKILL):  # the first shows what its threads do
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+            time.sleep(0.2)
+    with suppress(subprocess.TimeoutExpired):
+        return running.communicate(timeout=5)[1]
+    return "it does not end"

@@ -7,6 +7,7 @@ import pytest
 
 from tests.forks.program import Program, run
 from tests.forks.world import World
+from tests.limits import check_took
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +61,7 @@ def test_a_child_that_closes_its_client_leaves_the_parent_alone(world: World) ->
         for _ in range(2):
             closed = running.said("child")
             assert closed["complete"]
-            assert closed["seconds"] < 2.0
+            check_took(closed["seconds"], 2.0)
             assert running.said("child")["value"] == "one"
             running.ended()
         running.said("parent begins")
@@ -73,7 +74,7 @@ def test_a_client_that_was_closed_before_stays_closed(world: World) -> None:  # 
         child = running.said("child")
         assert child["value"] == "one"
         assert child["threads"] == []
-        assert running.said("child")["seconds"] < 1.0
+        check_took(running.said("child")["seconds"], 1.0)
         running.ended()
 
 
@@ -175,5 +176,5 @@ def test_an_async_client_whose_loop_forks(world: World) -> None:
         world.write("two")
         for who in ("parent", "child", "parent"):
             assert running.said(who)["value"] == "two"
-        assert running.said("closed")["seconds"] < 2.0
+        check_took(running.said("closed")["seconds"], 2.0)
         running.ended()

@@ -36,7 +36,9 @@ def of(database: str, *names: str) -> list[Pair]:
 def large(key: str, version: int, size: int, **more: Any) -> Json:
     """Return a flag that says "yes", with a text of so many bytes that cannot be packed well."""
     text = random.Random(version).randbytes(size // 2).hex()
-    return flag(key, version=version, fallthrough={"variation": YES}, variations=["no", "yes", text], **more)
+    return flag(
+        key, version=version, fallthrough={"variation": YES}, variations=["no", "yes", text], **more
+    )
 
 
 def small(key: str, version: int) -> Json:

@@ -11,6 +11,7 @@ import pytest
 from flagkeep.storage.big_segments import BigSegmentMetadata
 from tests._sync.segment_store import Asking, SegmentStore
 from tests._sync.waiting import until
+from tests.limits import check_within
 
 
 class Crowd:
@@ -52,7 +53,7 @@ def test_a_crowd_before_a_store_that_hangs_has_a_thread_for_each_question_and_an
         crowd = Crowd(asking, 20)
         began = time.monotonic()
         crowd.run()
-        assert time.monotonic() - began < 10.0  # far less, but for busy machines
+        check_within(10.0, since=began)  # far less, but for busy machines
         assert set(crowd.statuses) == {"STORE_ERROR"}
         hanging = set(threading.enumerate()) - before
         assert len(hanging) <= 3

@@ -1,13 +1,17 @@
 """How a program of the tests talks to the test, and makes children."""
 
+import faulthandler
 import json
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
-PATIENCE: Final = 20.0  # seconds
+PATIENCE: Final = 30.0  # seconds: longer than the test's, which then asks where everybody is
+
+faulthandler.register(signal.SIGUSR1)
 
 
 def say(who: str, **facts: Any) -> None:
