@@ -24,7 +24,7 @@ FLAG = {
 
 
 def compact(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def read(text: str | bytes, name: str = "env.json") -> ChangeSet:
@@ -55,6 +55,39 @@ def test_an_indented_file_gives_the_same_items_as_a_compact_one() -> None:
         "flagValues": {"v": []},
     }
     assert read(json.dumps(document, indent=3)) == read(compact(document))
+
+
+FULL = compact(FLAG)[:-1] + b"%s}"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (r'"\ud83d\ude00"', '"\U0001f600"'),
+        (r'"gr\u00FC\u00dFe, \u65e5\u672c"', '"gr\u00fc\u00dfe, \u65e5\u672c"'),
+        (r'{"\u00e9\u0041":{}}', '{"\u00e9A":{}}'),
+        (r'"\\ud83d\\ude00 \\\u00e9\/"', r'"\\ud83d\\ude00 \\é\/"'),
+        (r'"\u0022\u005C\u000a\u0000\u001f"', r'"\"\\\n\u0000\u001f"'),
+        (r'"\ud83d\ude00\ud83d \ude00\ud83d"', '"\U0001f600\\ud83d \\ude00\\ud83d"'),
+        ("[ 1.50 ,\t-0.0e3, 12345678901234567890123 ]", "[1.50,-0.0e3,12345678901234567890123]"),
+        ('{ "a , b" : " : " }', '{"a , b":" : "}'),
+    ],
+)
+@pytest.mark.parametrize("space", ["", " ", "\r\n\t"])
+@pytest.mark.parametrize("odd", ["", r',"flagValues":{"odd":"\ud800"}'])
+def test_items_are_compact_and_have_no_needless_escapes(
+    written: str, kept: str, space: str, odd: str
+) -> None:
+    """Go's reader loses a character that is written as two escapes."""
+    value = f'{space},{space}"mine"{space}:{space}{written}{space}'.encode()
+    changes = read(b'{"flags":{"f":' + FULL % value + b"}" + odd.encode() + b"}")
+    assert changes.flags["f"].data == FULL % (b',"mine":' + kept.encode())
+    assert changes.flags.keys() == ({"f", "odd"} if odd else {"f"})
+
+
+def test_keys_with_escapes_are_the_same_keys() -> None:
+    changes = read(r'{"flags":{"\ud83d\ude00":{}},"segments":{"\u00e9":{}},"flagValues":{"\t":1}}')
+    assert (set(changes.flags), set(changes.segments)) == ({"\U0001f600", "\t"}, {"\u00e9"})
 
 
 def test_key_and_version_need_not_be_there() -> None:
@@ -114,6 +147,15 @@ def test_any_unicode_encoding_is_read(encoding: str) -> None:
 def test_numbers_and_escapes_that_only_python_lets_in_do_not_stop_the_others() -> None:
     text = r'{"flagValues":{"a":"\ud800","b":1e999,"c":true},"flags":{"d":{"version":1.0}}}'
     assert set(read(text).flags) == {"a", "b", "c", "d"}
+
+
+@pytest.mark.parametrize("odd", ["", r',"flags":{"odd":{"salt":"\ud800"}}'])
+def test_a_number_of_thousands_of_digits_stops_its_item_only(odd: str) -> None:
+    changes = read('{"flagValues":{"a":1,"many":' + "1" * 5000 + "}" + odd + "}")
+    assert set(changes.flags) == ({"a", "odd"} if odd else {"a"})
+    assert [(one.key, one.problem) for one in changes.bad] == [
+        ("many", "it has a whole number of too many digits (env.json:1)")
+    ]
 
 
 # --- one bad item ------------------------------------------------------------------------------
@@ -322,7 +364,9 @@ def test_the_fast_and_the_slow_way_cut_alike(
     assert fast.items == slow.items
     assert fast.places() == slow.places()
     for section, items in fast.items.items():
-        assert {key: json.loads(text) for key, text in items.items()} == document.get(section, {})
+        given = document.get(section, {})
+        assert items == {key: compact(value) for key, value in given.items()}
+        assert {key: json.loads(text) for key, text in items.items()} == given
     lines = data.decode().split("\n")
     for (_, key), place in fast.places().items():
         assert lines[place.line - 1][place.column - 1 :].startswith(

@@ -4,6 +4,11 @@ A good file is cut by the fast decoder, which costs a few nanoseconds per byte. 
 last of two members of one name without a word, so names are decoded as objects that are all
 different; then a name that is there twice shows. Everything else (saying where, lone surrogates,
 numbers beyond a double, very deep nesting) is the business of the slow half, which never recurses.
+
+Items leave here as compact UTF-8, because they go into a store as they are, and others read it: no
+white space, no escape where the character itself will do. Names, values, their order and the
+spelling of numbers stay. Source: stores spec, section 16; Go's reader loses a character beyond
+U+FFFF that is written as two escapes.
 """
 
 import json
@@ -50,6 +55,7 @@ _RAW_DECODER: Final = msgspec.json.Decoder(
     dict[_Name, msgspec.Raw], dec_hook=lambda wanted, text: wanted(text)
 )
 _NAME: Final = re.compile(rb'[ \t\r\n,]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
+_ESCAPES: Final = re.compile(rb"(?:\\u[0-9a-fA-F]{4})+|\\[^u]")
 _ITEM_LEVEL: Final = 2
 
 
@@ -64,7 +70,7 @@ def read_json(name: str, data: bytes) -> Document:
         InvalidFile: it is not JSON, not an environment, or has a name twice.
     """
     try:
-        found = _DECODER.decode(data)
+        found = _DECODER.decode(_unescaped(msgspec.json.format(data, indent=-1)))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return _read_slowly(name, data)
     items: dict[Section, dict[str, bytes]] = {section: {} for section in SECTIONS}
@@ -79,6 +85,23 @@ def read_json(name: str, data: bytes) -> Document:
         if len(items[section]) != len(value):
             _check_distinct(name, data, (section,), value)
     return Document(name, items, lambda: _places(data))
+
+
+def _unescaped(data: bytes) -> bytes:
+    r"""Replace escapes by their characters, in good JSON.
+
+    Those of control characters, quotes and backslashes have to stay, and so do lone surrogates,
+    which UTF-8 cannot carry.
+    """
+    return _ESCAPES.sub(_characters, data) if b"\\u" in data else data
+
+
+def _characters(escapes: re.Match[bytes]) -> bytes:
+    found = escapes.group()
+    if not found.startswith(b"\\u"):  # so that the second of two backslashes begins nothing
+        return found
+    text = json.dumps(json.loads(b'"%b"' % found), ensure_ascii=False)
+    return text[1:-1].encode(errors="backslashreplace")
 
 
 def _check_distinct(
@@ -175,6 +198,7 @@ _STRING_PATTERN: Final = r'"(?:[^"\\]|\\.)*"'
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _STRING: Final = re.compile(_STRING_PATTERN, re.DOTALL)
 _BRACKET: Final = re.compile(_STRING_PATTERN + r"|[\[\]{}]", re.DOTALL)
+_STRING_OR_SPACE: Final = re.compile(rf"({_STRING_PATTERN})|[ \t\r\n]+", re.DOTALL)
 _TOKEN: Final = re.compile(
     rf"({_STRING_PATTERN})[ \t\r\n]*:|{_STRING_PATTERN}|[\[\]{{}},]", re.DOTALL
 )
@@ -212,13 +236,14 @@ def _read_slowly(name: str, data: bytes) -> Document:
             if item.problem:
                 problems.append(ItemProblem(section, item.name, "$", item.problem, place))
             else:
-                items[section][item.name] = text[item.start : item.end].encode()
+                compact = _STRING_OR_SPACE.sub(r"\1", text[item.start : item.end])
+                items[section][item.name] = _unescaped(compact.encode())
     return Document(name, items, lambda: places, tuple(problems))
 
 
 def _check_is_json(name: str, text: str) -> None:
     try:
-        json.loads(text)
+        json.loads(text, parse_int=float)  # for `int` a number may have too many digits
     except RecursionError:
         pass  # cut up all the same; only the item that is too deep will be refused
     except json.JSONDecodeError as exc:
@@ -274,7 +299,8 @@ def _end_of_value(name: str, text: str, start: int) -> tuple[int, str]:
     """Return where a value ends, and what is wrong with it although the library lets it in."""
     not_json: list[str] = []
     try:
-        _, end = json.JSONDecoder(parse_constant=not_json.append).raw_decode(text, start)
+        decoder = json.JSONDecoder(parse_int=float, parse_constant=not_json.append)
+        _, end = decoder.raw_decode(text, start)
     except RecursionError:
         return _end_of_brackets(name, text, start), "it is nested too deeply"
     except json.JSONDecodeError as exc:
