@@ -204,17 +204,31 @@ def test_a_url_in_the_wrong_place_does_not_show_its_password(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["store", "status"], ["eval", "x", "-c", "a"]])
-def test_a_missing_extra_says_what_to_install(command: list[str]) -> None:
-    code = "import sys; sys.modules['redis'] = None; from flagkeep.__main__ import main;"
-    arguments = with_url(command, "redis://:s3cr3t@localhost")
+@pytest.mark.parametrize(
+    ("driver", "url", "said"),
+    [
+        (
+            "redis",
+            "redis://:s3cr3t@localhost",
+            "a store in Redis needs an extra: pip install 'flagkeep[redis]'",
+        ),
+        (
+            "boto3",
+            "dynamodb://flags?region=eu-west-1",
+            "a store in DynamoDB needs an extra: pip install 'flagkeep[dynamodb]'",
+        ),
+    ],
+)
+def test_a_missing_extra_says_what_to_install(
+    command: list[str], driver: str, url: str, said: str
+) -> None:
+    code = f"import sys; sys.modules[{driver!r}] = None; from flagkeep.__main__ import main;"
     ended = subprocess.run(
-        [sys.executable, "-c", f"{code} sys.exit(main())", *arguments],
+        [sys.executable, "-c", f"{code} sys.exit(main())", *with_url(command, url)],
         capture_output=True,
         check=False,
         text=True,
         timeout=60,
     )
     assert (ended.returncode, ended.stdout) == (5, "")
-    assert (
-        ended.stderr == "flagkeep: a store in Redis needs an extra: pip install 'flagkeep[redis]'\n"
-    )
+    assert ended.stderr == f"flagkeep: {said}\n"

@@ -287,6 +287,20 @@ def test_a_token_that_may_not_do_it_is_one_line_without_it(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+def test_without_a_token_nothing_looks_empty(
+    flagkeep: Flagkeep, guarded: ConsulServer, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    url = f"consul+https://{address(guarded.url)}/shop"
+    monkeypatch.setenv("FLAGKEEP_CONSUL_TOKEN", str(guarded.token))
+    assert flagkeep("store", "load", url, "good.json", "--yes", *ways(guarded)).code == 0
+    monkeypatch.delenv("FLAGKEEP_CONSUL_TOKEN")
+    monkeypatch.delenv("CONSUL_HTTP_TOKEN", raising=False)
+    ended = flagkeep(*with_url(command, url, *ways(guarded)))
+    assert "it asks for a token, and none was given" in check_one_line(ended)
+    assert "nothing" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_consul_that_is_down_is_one_line(flagkeep: Flagkeep, command: list[str]) -> None:
     port = free_port()
     ended = flagkeep(*with_url(command, f"consul://127.0.0.1:{port}/x"))
@@ -322,6 +336,66 @@ def test_an_empty_token_is_none(
     with ConsulFaults(consul_url) as faults:
         assert flagkeep("store", "status", f"consul://{address(faults.url)}/x").code == 0
     assert not any("authorization" in request.headers for request in faults.requests)
+
+
+@pytest.mark.parametrize("problem", ["dc=nowhere", "namespace=x", "partition=x"])
+@pytest.mark.parametrize("command", [COMMANDS[0], COMMANDS[5], COMMANDS[6], COMMANDS[7]])
+def test_a_place_that_consul_does_not_have_is_one_line(
+    flagkeep: Flagkeep, consul_url: str, command: list[str], problem: str
+) -> None:
+    said = check_one_line(flagkeep(*with_url(command, f"consul://{address(consul_url)}?{problem}")))
+    assert ("no such datacenter" in said) or ("it is not Consul Enterprise" in said)
+
+
+# --- what does not fit ---------------------------------------------------------------------------
+
+
+def flag_of(size: int) -> dict[str, Any]:
+    """Return a flag whose text is a little longer than so many bytes."""
+    text = "x" * size
+    return {"version": 1, "on": True, "variations": [text], "fallthrough": {"variation": 0}}
+
+
+@pytest.mark.parametrize("options", [["--yes"], ["--update"]])
+def test_what_consul_does_not_take_is_not_said_to_be_there(
+    flagkeep: Flagkeep, consul_url: str, consul_prefix: str, options: list[str]
+) -> None:
+    url = f"consul://{address(consul_url)}/{consul_prefix}"
+    Path("old.json").write_text(json.dumps({"flags": {"big": {**flag_of(9), "on": False}}}))
+    assert flagkeep("store", "load", url, "old.json").code == 0
+    big = {**flag_of(600_000), "version": 2}
+    Path("big.json").write_text(json.dumps({"flags": {"big": big, "small": flag_of(9)}}))
+    ended = flagkeep("store", "load", url, "big.json", "--json", *options)
+    assert (ended.code, ended.json["flags"]) == (1, 1)
+    assert ended.json["refused"] == [{"kind": "flag", "key": "big"}]
+    why, what = ended.err.splitlines()
+    assert why.startswith(f"flagkeep: consul {address(consul_url)}: not stored: flag 'big'")
+    assert why.endswith("is too large for the server (kv_max_value_size)")
+    assert what == "flagkeep: flag 'big' was not stored; what was there of it stays"
+    assert flagkeep("store", "get", url, "big", "--json").json["version"] == 1
+    assert flagkeep("store", "get", url, "small").code == 0
+
+
+@pytest.mark.usefixtures("_at_aws")
+@pytest.mark.parametrize("options", [["--yes"], ["--update"]])
+def test_what_a_row_does_not_take_is_kept_in_parts_and_said(
+    flagkeep: Flagkeep, dynamodb_table: str, options: list[str]
+) -> None:
+    url, key = f"dynamodb://{dynamodb_table}", "k" * 1025
+    document = {"flags": {"big": flag_of(500_000), "small": flag_of(9)}}
+    Path("big.json").write_text(json.dumps(document))
+    ended = flagkeep("store", "load", url, "big.json", "--json", *options)
+    assert (ended.code, ended.json["flags"], ended.json["refused"]) == (0, 2, [])
+    assert "flag 'big' is over 409000 bytes" in ended.err.splitlines()[0]
+    assert "which only flagkeep reads" in ended.err.splitlines()[0]
+    flagkeep("store", "dump", url, "-o", "dump.json")
+    dumped = json.loads(Path("dump.json").read_text())
+    assert dumped["flags"]["big"]["variations"] == document["flags"]["big"]["variations"]
+    Path("long.json").write_text(json.dumps({"flags": {key: flag_of(9), "other": flag_of(9)}}))
+    ended = flagkeep("store", "load", url, "long.json", "--json", *options)
+    assert (ended.code, ended.json["flags"]) == (1, 1)
+    assert ended.json["refused"] == [{"kind": "flag", "key": key}]
+    assert f"not stored: flag '{key}' at $.key:" in ended.err
 
 
 # --- URLs ----------------------------------------------------------------------------------------

@@ -22,5 +22,5 @@ def test_the_sync_stores_need_no_event_loop() -> None:
 def test_the_shelf_has_both_colours_and_nothing_else() -> None:
     for name in stores.__all__:
         assert getattr(stores, name).__name__ == name
-    with pytest.raises(AttributeError, match="ConsulStore"):
-        _ = stores.ConsulStore
+    with pytest.raises(AttributeError, match="no attribute 'MongoStore'"):
+        _ = stores.MongoStore

@@ -11,7 +11,7 @@ from flagkeep.cli.evaluate import evaluate_flags
 from flagkeep.cli.explain import explain
 from flagkeep.cli.failures import CommandFailed, ExitCode, as_failure
 from flagkeep.cli.lint import lint
-from flagkeep.cli.output import complain
+from flagkeep.cli.output import complain, warnings_as_complaints
 from flagkeep.cli.store import store_app
 from flagkeep.errors import FlagkeepError
 from flagkeep.version import VERSION
@@ -76,7 +76,8 @@ def run(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _invoke(arguments)
+        with warnings_as_complaints():
+            code = _invoke(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered must not fail once more when the interpreter ends.

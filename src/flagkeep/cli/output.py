@@ -1,11 +1,12 @@
 """Where output goes: text made by rich for people, JSON for programs, complaints to stderr."""
 
 import json
+import logging
 import os
 import re
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -83,6 +84,22 @@ def complain(problem: str) -> None:
     """Print one line to stderr."""
     line = _CREDENTIALS.sub(r"\1\2***", in_one_line(problem))
     sys.stderr.write(f"flagkeep: {line}\n")
+
+
+@contextmanager
+def warnings_as_complaints() -> Iterator[None]:
+    """Print what flagkeep warns of in its log, a line each; nothing else shows a log here."""
+    log, handler = logging.getLogger("flagkeep"), _Complaints(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+class _Complaints(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
 
 
 def _write_lines(stream: TextIO, lines: Iterable[str]) -> None:

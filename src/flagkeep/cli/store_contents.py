@@ -126,6 +126,7 @@ def look_at(ref: ItemRef, item: SerializedItem) -> StoredItem:
 
 def _read(store: Store) -> tuple[StoreContents, WriterRecord | None]:
     """Read contents and record so that they belong together, unless somebody never stops."""
+    store.is_initialized()  # raises where nothing may be read, not even the record
     record = store.read_record()
     for _ in range(_TRIES):
         before, contents, record = record, store.get_all(), store.read_record()

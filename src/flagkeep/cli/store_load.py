@@ -20,7 +20,7 @@ from flagkeep.cli.progress import progress
 from flagkeep.cli.store_clear import Yes, read_all, what_it_holds
 from flagkeep.cli.store_contents import Url
 from flagkeep.cli.stores import open_store
-from flagkeep.cli.stores_opened import OpenStore, Store
+from flagkeep.cli.stores_opened import OpenStore, Store, everything_in
 from flagkeep.cli.text import counted
 from flagkeep.errors import StoreMissing
 from flagkeep.evaluation.lint import Severity
@@ -42,10 +42,12 @@ class Loaded(NamedTuple):
     Attributes:
         written: what was put into the store.
         kept: what stays in the store as it was: an item that is bad in the files, or as new.
+        refused: what the database did not take, or somebody else has overwritten at once.
     """
 
     written: Mapping[ItemRef, SerializedItem]
     kept: Mapping[ItemRef, SerializedItem]
+    refused: Mapping[ItemRef, SerializedItem]
 
 
 @connects
@@ -79,7 +81,9 @@ def load(
         emit_json(_as_object(opened, loaded, errors))
     else:
         emit_text(_summary(opened, loaded, is_update=update))
-    if errors:
+    for ref in loaded.refused:
+        complain(f"{ref.kind} {ref.key!r} was not stored; what was there of it stays")
+    if errors or loaded.refused:
         raise typer.Exit(ExitCode.FINDINGS)
 
 
@@ -129,7 +133,8 @@ def _replace(opened: OpenStore, changes: ChangeSet, *, is_agreed: bool) -> Loade
         store.replace(whole, _record(record))
     bad = {one.ref for one in changes.bad}
     items = dict(whole.items())
-    return Loaded(
+    return _compared(
+        store,
         {ref: item for ref, item in items.items() if ref not in bad},
         {ref: item for ref, item in items.items() if ref in bad},
     )
@@ -140,7 +145,30 @@ def _update(store: Store, changes: ChangeSet) -> Loaded:
         refused = store.upsert(msgspec.structs.replace(changes, full=False))
         if not store.is_initialized():
             complain("the store has no complete set, and this is none: readers may wait for one")
-    return Loaded({ref: one for ref, one in changes.items() if ref not in refused}, refused)
+    return _compared(
+        store, {ref: one for ref, one in changes.items() if ref not in refused}, refused
+    )
+
+
+def _compared(
+    store: Store, sent: Mapping[ItemRef, SerializedItem], kept: Mapping[ItemRef, SerializedItem]
+) -> Loaded:
+    """Look at what is in the store now: databases have limits, and stores skip what is over them.
+
+    Args:
+        store: which says in its log why it has skipped something.
+        sent: what should be there, or something newer.
+        kept: what was left as it was.
+    """
+    with progress("looking at what was written"):
+        contents = everything_in(store)
+    refused = {
+        ref: item
+        for ref, item in sent.items()
+        if (there := contents.of(ref.kind).get(ref.key)) is None or there.version < item.version
+    }
+    written = {ref: item for ref, item in sent.items() if ref not in refused}
+    return Loaded(written, kept, refused)
 
 
 def _record(previous: WriterRecord | None) -> WriterRecord:
@@ -182,5 +210,6 @@ def _as_object(opened: OpenStore, loaded: Loaded, errors: Sequence[FileFinding])
             {"kind": ref.kind, "key": ref.key, "version": item.version}
             for ref, item in loaded.kept.items()
         ],
+        "refused": [{"kind": ref.kind, "key": ref.key} for ref in loaded.refused],
         "errors": msgspec.to_builtins(errors),
     }
