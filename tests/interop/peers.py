@@ -5,11 +5,13 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, Any, Final, NamedTuple
 
 import pytest
 
 from benchmarks import interpreters
+from tests._sync.waiting import until
 from tests.interop import packages
 from tests.interop.contexts import as_user
 from tests.interop.dataset import EVERYTHING, OF_USERS, DataSet
@@ -46,18 +48,47 @@ class Peer(NamedTuple):
     form: Callable[[Json], Json] = dict
 
     @contextmanager
-    def writing(self, place: Place, stream: str, *, fails: bool = False) -> Iterator[None]:
+    def writing(self, place: Place, stream: str) -> Iterator[None]:
         """Let it fill the store from a stream for the time of the block.
 
         Args:
             place: of the store.
             stream: the address of a service.
-            fails: what comes of the stream cannot be stored, so that it never is ready.
         """
+        with self._writer(place, stream, patience=10) as (process, is_ready):
+            assert is_ready, "it did not start"
+            yield
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(PATIENCE) == 0
+
+    def fail_to_write(self, place: Place, stream: str, complaint: str) -> None:
+        """Let it try to fill the store, until it has complained.
+
+        Args:
+            place: of the store.
+            stream: the address of a service.
+            complaint: a part of what it logs about it.
+        """
+        with TemporaryFile("w+", encoding="utf-8") as logged:
+
+            def has_complained() -> bool:
+                logged.seek(0)
+                return complaint in logged.read()
+
+            with self._writer(place, stream, patience=0, log=logged):
+                until(has_complained)
+
+    @contextmanager
+    def _writer(
+        self, place: Place, stream: str, *, patience: int, log: IO[str] | None = None
+    ) -> Iterator[tuple[subprocess.Popen[str], bool]]:
+        """Run it until the block ends; yields also whether it is ready."""
         process = subprocess.Popen(
             [*self.commands[place.database](), "write"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=log,
             text=True,
             encoding="utf-8",
             env=interpreters.clean_environment(),
@@ -66,14 +97,10 @@ class Peer(NamedTuple):
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                asked = {**place.asked(), "stream": stream, "patience": 1 if fails else 10}
+                asked = {**place.asked(), "stream": stream, "patience": patience}
                 process.stdin.write(json.dumps(asked) + "\n")
                 process.stdin.flush()
-                said = json.loads(process.stdout.readline())
-                assert said is not fails, "it did not start" if said is False else "it is ready"
-                yield
-                process.stdin.close()
-                assert process.wait(PATIENCE) == 0
+                yield process, json.loads(process.stdout.readline())
             finally:
                 process.kill()
 

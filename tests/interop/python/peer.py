@@ -23,7 +23,7 @@ from ldclient.integrations import Consul, DynamoDB, Redis
 
 DEFAULT = "the default"
 
-logging.basicConfig(level=logging.ERROR)
+logging.basicConfig(level=logging.WARNING)
 
 
 def main() -> None:
