@@ -16,6 +16,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / ".bench"
 OFFICIAL: Final = "launchdarkly-server-sdk==9.18.2"
 REDIS: Final = "redis"  # the extra, and the module that it brings
+DATABASES: Final = {"redis": "redis", "dynamodb": "boto3"}  # likewise
 
 
 def official() -> Path:
@@ -28,16 +29,17 @@ def official() -> Path:
 
 
 def flagkeep(*, build: bool = True) -> Path:
-    """Return the Python that has flagkeep with Redis; with `build`, as the source is now."""
+    """Return the Python that has flagkeep with all drivers; with `build`, as the source is now."""
     python = environment("flagkeep")
-    if build or not (_has(python, "flagkeep") and _has(python, REDIS)):
-        install(python, f"{ROOT}[{REDIS}]")
+    if build or not all(_has(python, name) for name in ("flagkeep", *DATABASES.values())):
+        install(python, f"{ROOT}[{','.join(DATABASES)}]")
     return python
 
 
-def redis_version(python: Path) -> str:
-    """Return which redis-py an interpreter has."""
-    command = [str(python), "-P", "-c", "import redis; print(redis.__version__)"]
+def version_of(package: str, python: Path) -> str:
+    """Return which version of a package an interpreter has."""
+    text = f"from importlib.metadata import version; print(version({package!r}))"
+    command = [str(python), "-P", "-c", text]
     return subprocess.check_output(command, text=True, env=clean_environment()).strip()
 
 

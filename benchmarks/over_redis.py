@@ -1,17 +1,13 @@
-"""The Redis store beside plain redis-py and beside the official SDK, on a server of its own.
+"""The Redis store beside plain redis-py and beside the official SDK, on a server of its own."""
 
-Budgets are multiples of what redis-py takes in the same run, so that no machine scales them.
-"""
-
-import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks import interpreters, outages, processes
-from benchmarks.processes import Files, run
+from benchmarks import comparisons, interpreters, outages, processes
+from benchmarks.comparisons import Comparison
+from benchmarks.processes import Files
 from benchmarks.report import Row
 from tests.servers.redis import RedisServer
 
@@ -22,28 +18,6 @@ COLUMNS: Final = {
     "official": "official",
 }
 
-Ms = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One thing that the store does, and the command of redis-py that does as much.
-
-    Attributes:
-        name: how the table calls it.
-        plain: the command.
-        ours: what is timed of flagkeep, and of the official SDK.
-        unit: "ms" or "µs".
-        times: how many times as long as the command it may take; None if nothing was promised.
-    """
-
-    name: str
-    plain: str
-    ours: str
-    unit: str
-    times: float | None = None
-
-
 COMPARISONS: Final = (
     Comparison("filling 10,000 flags of 1 KB / HSET", "HSET", "replace", "ms", 1.5),
     Comparison("one uncached flag / HGET", "HGET", "variation", "µs", 1.2),
@@ -52,7 +26,6 @@ COMPARISONS: Final = (
     Comparison("… with asyncio", "async HGETALL", "async all_flags", "ms"),
     Comparison("… the first time", "", "all_flags, first", "ms"),
 )
-PER_MS: Final = {"ms": 1.0, "µs": 1_000.0}
 
 
 def missing() -> str:
@@ -64,39 +37,25 @@ def missing() -> str:
 
 def heading(pythons: Mapping[str, Path]) -> str:
     """Return what was compared."""
-    versions = {name: interpreters.redis_version(python) for name, python in pythons.items()}
+    versions = {
+        name: interpreters.version_of(interpreters.REDIS, python)
+        for name, python in pythons.items()
+    }
     return f"Redis on loopback; redis-py {versions['flagkeep']}, official {versions['official']}"
 
 
 def speed(pythons: Mapping[str, Path], rounds: int) -> list[Row]:
     """Time single commands."""
-    ours: Ms = {}
-    theirs: Ms = {}
+    programs = {"flagkeep": "redis_speed", "official": "redis_speed_official"}
     with RedisServer() as server:
-        for _ in range(rounds):
-            for found, python, program in (
-                (ours, pythons["flagkeep"], "redis_speed"),
-                (theirs, pythons["official"], "redis_speed_official"),
-            ):
-                command = (python, "-m", f"benchmarks.programs.{program}", server.url, "3")
-                for name, ms in json.loads(run(command)).items():
-                    found[name] = min(ms, found.get(name, ms))
-    return [comparison_row(one, ours, theirs) for one in COMPARISONS]
-
-
-def comparison_row(comparison: Comparison, ours: Ms, theirs: Ms) -> Row:
-    """Return the line of one command."""
-    factor = PER_MS[comparison.unit]
-    row = Row(comparison.name, comparison.unit)
-    face = "async" if comparison.ours.startswith("async ") else "client"
-    row.values[face] = ours[comparison.ours] * factor
-    if comparison.plain:
-        row.values["plain"] = ours[comparison.plain] * factor
-    if comparison.ours in theirs:
-        row.values["official"] = theirs[comparison.ours] * factor
-    if comparison.times is not None:
-        row.budgets[face] = row.values["plain"] * comparison.times
-    return row
+        found = comparisons.in_turn(
+            {
+                sdk: (pythons[sdk], "-m", f"benchmarks.programs.{program}", server.url, "3")
+                for sdk, program in programs.items()
+            },
+            rounds,
+        )
+    return comparisons.rows(COMPARISONS, found["flagkeep"], found["official"])
 
 
 def whole_processes(pythons: Mapping[str, Path], files: Files, rounds: int) -> list[Row]:

@@ -27,6 +27,8 @@ class Row:
     Attributes:
         values: by face, in `unit`.
         budgets: by face, in `unit`; already scaled to this machine where that applies.
+        against: the face that the others, but for the official SDK, are compared with; `""` for
+            none. Their budgets are shown as multiples of its value.
         note: what else must be said; a note is a fault.
     """
 
@@ -34,6 +36,7 @@ class Row:
     unit: str
     values: dict[str, float] = field(default_factory=dict)
     budgets: dict[str, float] = field(default_factory=dict)
+    against: str = ""
     note: str = ""
     more_is_better: bool = False
 
@@ -56,6 +59,12 @@ class Row:
             return None
         return ours / theirs if self.more_is_better else theirs / ours
 
+    def multiple(self, face: str) -> float | None:
+        """Return how many times as much as what it is compared with a face takes."""
+        if not self.against or face not in self.values or face in {self.against, "official"}:
+            return None
+        return self.values[face] / self.values[self.against]
+
     def as_dict(self) -> dict[str, Any]:
         """Return the form for programs."""
         return {
@@ -64,6 +73,7 @@ class Row:
             "values": self.values,
             "budgets": self.budgets,
             "verdicts": {face: self.verdict(face) for face in self.budgets},
+            "multiples": {face: self.multiple(face) for face in self.values},
             "ratio": self.ratio(),
             "note": self.note,
         }
@@ -87,12 +97,18 @@ def print_rows(heading: str, rows: Sequence[Row], columns: Mapping[str, str] = C
 
 
 def cell(row: Row, face: str) -> str:
-    """Return `0.21 µs (0.49 ok)`."""
+    """Return `0.21 µs (0.49 ok)`, or `2.17 ms = 1.31 x (1.30 over)` if there is a comparison."""
     if face not in row.values:
         return ""
     text = f"{number(row.values[face])} {row.unit}"
-    verdict = row.verdict(face)
-    return text if verdict is None else f"{text} ({number(row.budgets[face])} {verdict})"
+    verdict, budget = row.verdict(face), row.budgets.get(face)
+    multiple = row.multiple(face)
+    if multiple is not None:
+        text += f" = {number(multiple)} x"
+        budget = None if budget is None else budget / row.values[row.against]
+    if verdict is None or budget is None:
+        return text
+    return f"{text} ({number(budget)} {verdict})"
 
 
 def number(value: float) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import interpreters, over_redis, processes, upstream
+from benchmarks import interpreters, over_databases, over_redis, processes, upstream
 from benchmarks.cases import CASES, FACE_BUDGET_US, REFERENCE_US, Case
 from benchmarks.measure import THREADS
 from benchmarks.processes import Budget, run
@@ -26,7 +26,18 @@ FACES: Final = {
     "ldclient": "flagkeep",
     "evaluate": "flagkeep",
 }
-PARTS: Final = ("speed", "start", "memory", "redis", "outages", "stream", "events", "threads")
+PARTS: Final = (
+    "speed",
+    "start",
+    "memory",
+    "redis",
+    "outages",
+    "dynamodb",
+    "consul",
+    "stream",
+    "events",
+    "threads",
+)
 ON_REDIS: Final = frozenset(("redis", "outages"))
 NEED_FILES: Final = frozenset(("start", "memory", "redis", "outages"))
 
@@ -41,7 +52,9 @@ def main() -> int:
         "official": interpreters.official(),
         "flagkeep": interpreters.flagkeep(build=not wanted.no_build),
     }
-    tables = of_one_sdk(pythons, wanted) + of_connected(pythons, wanted)
+    tables = of_one_sdk(pythons, wanted)
+    tables += of_databases(pythons["flagkeep"], wanted)
+    tables += of_connected(pythons, wanted)
     every = [row for table in tables for row in table.rows]
     if wanted.json:
         made = {
@@ -84,6 +97,23 @@ def of_one_sdk(pythons: Mapping[str, Path], wanted: argparse.Namespace) -> "list
     tables = [Table("; ".join(remarks), rows, COLUMNS)]
     if redis_rows:
         tables.append(Table(over_redis.heading(pythons), redis_rows, over_redis.COLUMNS))
+    return tables
+
+
+def of_databases(flagkeep: Path, wanted: argparse.Namespace) -> "list[Table]":
+    """Measure the stores in DynamoDB and Consul, where there are such servers."""
+    tables = []
+    for name in over_databases.DATABASES:
+        if name not in wanted.part:
+            continue
+        progress(f"filling and reading a store in {name} …")
+        if what := over_databases.missing(name):
+            progress(f"left out: {what}")
+            continue
+        theirs = over_databases.official()
+        rows = over_databases.rows(name, flagkeep, theirs, wanted.rounds)
+        heading = over_databases.heading(name, flagkeep, theirs)
+        tables.append(Table(heading, rows, over_databases.COLUMNS))
     return tables
 
 

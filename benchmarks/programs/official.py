@@ -8,8 +8,17 @@ CAPACITY = 100_000  # the default holds 1,000 items
 
 def store(url: str, *, seconds: float) -> Any:
     """Return its Redis store, with a cache of so many seconds; 0 for none."""
-    caching = import_module("ldclient.feature_store").CacheConfig(seconds, CAPACITY)
-    return import_module("ldclient.integrations").Redis.new_feature_store(url, caching=caching)
+    return integrations().Redis.new_feature_store(url, caching=caching(seconds))
+
+
+def integrations() -> Any:
+    """Return the module that makes stores."""
+    return import_module("ldclient.integrations")
+
+
+def caching(seconds: float) -> Any:
+    """Return a cache of so many seconds; 0 for none."""
+    return import_module("ldclient.feature_store").CacheConfig(seconds, CAPACITY)
 
 
 def reader(feature_store: Any) -> Any:
