@@ -27,13 +27,17 @@ from flagkeep import (
     Streaming,
     Wrapper,
 )
+from flagkeep._runtime.consul_errors import rules
+from flagkeep._runtime.dynamodb_errors import translated
+from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep._runtime.redis_errors import refusal
 from flagkeep.config import RedisTLS
 from flagkeep.errors import ConfigError
 from flagkeep.events.losses import Loss
 from flagkeep.model.detail import BigSegmentsStatus, ErrorKind, ReasonKind
 from flagkeep.model.status import SourceError, SourceErrorKind, StoreStatus
-from flagkeep.stores import RedisStore, SQLiteStore
+from flagkeep.storage.consul_layout import Names
+from flagkeep.stores import ConsulStore, DynamoDBStore, RedisStore, SQLiteStore
 from tests.servers.certificates import write_certificates
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,7 +115,7 @@ def test_every_variable_in_the_documentation_exists() -> None:
     assert named == {f"FLAGKEEP_{field.upper()}" for field in StorePolicy.__struct_fields__}
 
 
-@pytest.mark.parametrize("store", [SQLiteStore, RedisStore])
+@pytest.mark.parametrize("store", [SQLiteStore, RedisStore, DynamoDBStore, ConsulStore])
 def test_every_argument_of_a_store_is_described(store: type) -> None:
     section = text_of("stores.md").split(f"\n## {store.__name__} and ")[1].split("\n## ")[0]
     described = re.findall(r"^([\w, ]+)\n: ", section, re.MULTILINE)
@@ -124,6 +128,43 @@ def test_the_rights_that_a_user_of_redis_needs_are_those_of_the_error() -> None:
     needed = re.findall(r"[~+-][\w@|:*]+", reason.replace("~P:", "~launchdarkly:"))
     table = text_of("stores.md").split("\nreaders ")[1].split("```")[0]
     assert re.findall(r"[~+-][\w@|:*]+", table) == needed
+
+
+def section_of(store: type) -> str:
+    return text_of("stores.md").split(f"\n## {store.__name__} and ")[1].split("\n## ")[0]
+
+
+class ClientError(Exception):
+    """Looks as boto3's error of that name."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.response = {"Error": {"Code": code, "Message": ""}}
+
+
+@pytest.mark.extras
+def test_the_rights_that_credentials_need_are_those_of_the_error() -> None:
+    denied = translated(ClientError("AccessDeniedException"), Settings("flags"), "get_many", None)
+    readers, writers = denied.reason.split(", whoever writes ")
+    row = re.compile(r"^\| (?:readers|writers, too) \| (.*) \|$", re.MULTILINE)
+    shown = [re.findall(r"dynamodb:(\w+)", one) for one in row.findall(section_of(DynamoDBStore))]
+    named = re.compile(r"\b[A-Z][a-z]+\w*Item|Query")
+    assert shown == [named.findall(readers), named.findall(writers)]
+    assert [len(one) for one in shown] == [3, 5]
+
+
+@pytest.mark.extras
+def test_the_command_that_makes_the_table_is_that_of_the_error() -> None:
+    shown = section_of(DynamoDBStore).split("```sh\n")[1].split("```")[0]
+    command = Settings("flags", region="eu-west-1").creation()
+    assert " ".join(shown.replace("\\\n", " ").split()) == command
+
+
+def test_the_rules_that_a_token_needs_are_those_of_the_error() -> None:
+    shown = section_of(ConsulStore).split("```hcl\n")[1].split("```")[0]
+    needed = re.findall(r"key_prefix .*? }", rules(Names("launchdarkly")))
+    assert len(needed) == 2
+    assert shown.splitlines() == needed
 
 
 @pytest.mark.parametrize("name", flagkeep.__all__)
