@@ -184,3 +184,30 @@ def test_forgotten_connections_of_the_parent_stay_open_in_the_child(upstream: Fa
         http.close()
         """,
     )
+
+
+IMPORTS = """
+import sys
+from flagkeep._runtime.http_threads import Http
+from flagkeep.config import HttpSettings
+
+http = Http(HttpSettings())
+imported = []
+sys.addaudithook(lambda event, arguments: event == "import" and imported.append(arguments[0]))
+assert http.request("GET", sys.argv[1], {}).status == 200
+assert not imported, imported
+"""
+
+
+def test_the_first_request_imports_nothing_that_a_fork_could_cut_in_two() -> None:
+    with FakeUpstream() as upstream:
+        upstream.put({})
+        address = f"http://localhost:{upstream.port}/sdk/latest-all"
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORTS, address],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr

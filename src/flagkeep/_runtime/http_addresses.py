@@ -1,5 +1,6 @@
 """What both colours know of sockets and addresses."""
 
+import encodings.idna  # noqa: F401  names are looked up with it; it must be there before any fork
 import select
 import socket
 import sys
