@@ -18,6 +18,7 @@ from tests.servers.proxy import FaultProxy
 from tests.servers.server import LOOPBACK
 
 TIMEOUT: Final = 0.7  # of an answer; a whole environment may take ten times as long
+LITTLE: Final = 2000  # bytes; an item takes some 500, in base64
 EVERYTHING: Final = 'key_prefix "" { policy = "write" }'
 
 
@@ -243,6 +244,11 @@ def refuse_size(place: ConsulPlace) -> None:
     place.requests.refuse_size(None, where=lambda request: len(request.body) > 50)
 
 
+def take_little(place: ConsulPlace) -> None:
+    """It takes no more than some items at a time."""
+    place.requests.refuse_size(None, where=lambda request: len(request.body) > LITTLE)
+
+
 def garble(place: ConsulPlace) -> None:
     """Something else answers, with a page."""
     place.requests.garble(None)
@@ -304,6 +310,15 @@ FAULTS: Final = (
         (FED, "ttl"),
         stops_reads=False,
     ),
+    Fault(
+        "consul-takes-little",
+        ConsulPlace,
+        take_little,
+        pass_on,
+        (FED, "off"),
+        stops_reads=False,
+        stops_writes=False,
+    ),
     Fault("consul-something-else", ConsulPlace, garble, pass_on, (DAEMON, "ttl")),
     Fault("consul-leaderless", ConsulPlace, lose_leader, pass_on, (FED, "off")),
     Fault(
@@ -330,7 +345,9 @@ FAULTS: Final = (
         answer_late,
         pass_on,
         (DAEMON, "off"),
+        stops_writes=None,
         deadline=1.0,
         settings={"timeout": 2.0},
+        unless=frozenset({(DAEMON, "ttl")}),  # it has everything, and nobody waits for more
     ),
 )

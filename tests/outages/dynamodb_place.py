@@ -20,6 +20,9 @@ TIMEOUT: Final = 1.0  # of the driver: a busy machine stops for half a second no
 JUST_STARTED: Final = 10.0  # the same for a server that does everything for the first time
 BATCH: Final = 25
 ROWS_TAKEN: Final = 4  # of a batch, while the table has little capacity
+# Seconds in which a store gives up what is throttled, and some more.
+A_READERS_PATIENCE: Final = 20.0
+A_WRITERS_PATIENCE: Final = 45.0
 
 
 class DynamoDBPlace(Place):
@@ -208,7 +211,7 @@ def throttle_writes(place: DynamoDBPlace) -> None:
 
 def take_few(place: DynamoDBPlace) -> None:
     """Of a batch only some rows are written, the others are left unprocessed."""
-    place.requests.leave_unprocessed("BatchWriteItem", BATCH - ROWS_TAKEN, last=True)
+    place.requests.take_few("BatchWriteItem", ROWS_TAKEN)
 
 
 def break_down(place: DynamoDBPlace) -> None:
@@ -270,6 +273,7 @@ FAULTS: Final = (
         (DAEMON, "off"),
         stops_writes=None,
         cold=True,
+        noticed_within=A_READERS_PATIENCE,
     ),
     Fault(
         "dynamodb-takes-few-rows",
@@ -280,7 +284,23 @@ FAULTS: Final = (
         stops_reads=False,
         stops_writes=False,
     ),
-    Fault("dynamodb-broken", DynamoDBPlace, break_down, pass_on, (DAEMON, "ttl")),
+    Fault(
+        "dynamodb-writes-throttled",
+        DynamoDBPlace,
+        throttle_writes,
+        pass_on,
+        (DAEMON, "off"),
+        stops_reads=False,
+        noticed_within=A_WRITERS_PATIENCE,
+    ),
+    Fault(
+        "dynamodb-broken",
+        DynamoDBPlace,
+        break_down,
+        pass_on,
+        (DAEMON, "ttl"),
+        noticed_within=A_WRITERS_PATIENCE,
+    ),
     Fault("dynamodb-denied", DynamoDBPlace, deny, pass_on, (FED, "off")),
     Fault(
         "dynamodb-writes-denied",

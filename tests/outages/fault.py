@@ -34,13 +34,15 @@ class Fault:
         end: undoes it.
         usual: the mode and the cache with which the quick tests meet it.
         stops_reads: whether a client that reads notices.
-        stops_writes: whether a client that writes notices; None: that depends on how long it lasts,
-            and no writer of the matrix meets it.
+        stops_writes: whether a client that writes notices; None: that depends on how long it
+            lasts.
         back: what is there afterwards.
         cold: whether the quick tests let a client start during it too.
         deadline: of an evaluation, in seconds.
         settings: of the store, beside those of its place.
         only: the modes and caches that notice it, where that is not all of them.
+        unless: the modes and caches that do not.
+        noticed_within: seconds; what may pass by itself is tried again for some time.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Fault:
     deadline: float = 0.5
     settings: Mapping[str, Any] = field(default_factory=dict)
     only: frozenset[tuple[Mode, str]] = frozenset()
+    unless: frozenset[tuple[Mode, str]] = frozenset()
+    noticed_within: float = 10.0
 
     @contextmanager
     def at(self, place: Place) -> Iterator[Callable[[], None]]:

@@ -4,12 +4,14 @@ import http.client
 import json
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from tests.servers.http_faults import Ask, Fault, HttpFaults, Reply, Request
 
 Json = Mapping[str, Any]
+Split = Callable[[Sequence[Any]], tuple[list[Any], list[Any]]]  # into what is done, and undone
 
 OF_DYNAMODB: Final = "com.amazonaws.dynamodb.v20120810"
 OF_ALL_SERVICES: Final = "com.amazon.coral.service"
@@ -87,8 +89,11 @@ class DynamoDBFaults(HttpFaults):
             count: how many of them for each table.
             last: the last ones, not the first.
         """
-        leave = {"BatchWriteItem": _leave_writes, "BatchGetItem": _leave_reads}[operation]
-        self.on(operation, leave(count, last=last), **when)
+        self.on(operation, _PARTLY[operation](partial(_leave, count, last=last)), **when)
+
+    def take_few(self, operation: str, count: int, **when: Any) -> None:
+        """Do no more than so many requests of a batch, for each table; leave the others undone."""
+        self.on(operation, _PARTLY[operation](partial(_take, count)), **when)
 
 
 def error(kind: str, message: str, status: int = 400) -> Reply:
@@ -107,13 +112,10 @@ def _reply(status: int, content: Mapping[str, Any]) -> Reply:
     return Reply(status, body, headers)
 
 
-def _leave_writes(count: int, *, last: bool) -> Fault:
+def _partly_written(split_up: Split) -> Fault:
     def fault(request: Request, ask: Ask) -> Reply:
         asked = json.loads(request.body)
-        split = {
-            table: _split(writes, count, last=last)
-            for table, writes in asked["RequestItems"].items()
-        }
+        split = {table: split_up(writes) for table, writes in asked["RequestItems"].items()}
         done = {table: kept for table, (kept, _) in split.items() if kept}
         left = {table: undone for table, (_, undone) in split.items() if undone}
         return _partly(request, ask, done=done, left=left, name="UnprocessedItems")
@@ -121,12 +123,12 @@ def _leave_writes(count: int, *, last: bool) -> Fault:
     return fault
 
 
-def _leave_reads(count: int, *, last: bool) -> Fault:
+def _partly_read(split_up: Split) -> Fault:
     def fault(request: Request, ask: Ask) -> Reply:
         asked = json.loads(request.body)
         done, left = {}, {}
         for table, wanted in asked["RequestItems"].items():
-            kept, undone = _split(wanted["Keys"], count, last=last)
+            kept, undone = split_up(wanted["Keys"])
             if kept:
                 done[table] = {**wanted, "Keys": kept}
             if undone:
@@ -136,7 +138,15 @@ def _leave_reads(count: int, *, last: bool) -> Fault:
     return fault
 
 
-def _split(all_of_them: Sequence[Any], count: int, *, last: bool) -> tuple[list[Any], list[Any]]:
+_PARTLY: Final = {"BatchWriteItem": _partly_written, "BatchGetItem": _partly_read}
+
+
+def _take(count: int, all_of_them: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Return what is done, and what is left undone."""
+    return list(all_of_them[:count]), list(all_of_them[count:])
+
+
+def _leave(count: int, all_of_them: Sequence[Any], *, last: bool) -> tuple[list[Any], list[Any]]:
     """Return what is done, and what is left undone."""
     if last:
         at = max(0, len(all_of_them) - count)

@@ -113,6 +113,15 @@ def test_keys_that_are_left_unprocessed_are_not_read(table: Table) -> None:
     assert table.get("a", "b") == (["a", "b"], [])
 
 
+def test_few_of_a_batch_are_done_however_large_it_is(table: Table) -> None:
+    table.faults.take_few("BatchWriteItem", 2)
+    table.faults.take_few("BatchGetItem", 1)
+    assert table.put("a", "b", "c") == ["c"]
+    assert table.put("c") == []
+    assert table.stored() == ["a", "b", "c"]
+    assert table.get("a", "b", "c") == (["a"], ["b", "c"])
+
+
 def test_errors_have_the_form_and_the_status_of_the_real_ones(table: Table) -> None:
     faults = table.faults
     faults.throttle("GetItem", times=1)
