@@ -31,6 +31,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: bool(prepare.needed_by(_fixtures(item)) & missing))
 
 
+class ByTheirServers:
+    """Marks tests by the servers they use, before others pick tests by their marks."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Mark what needs boto3."""
+        for item in items:
+            if "dynamodb" in prepare.used_by(_fixtures(item)):
+                item.add_marker(pytest.mark.extras)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add the hook that must come first; the other one of its name comes last."""
+    config.pluginmanager.register(ByTheirServers())
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Fetch and build what a test needs before its time limit begins."""

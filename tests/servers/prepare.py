@@ -46,6 +46,12 @@ def needed_by(fixtures: Collection[str]) -> set[str]:
     return wanted | {name for name in shared if GIVEN[name]() is None}
 
 
+def used_by(fixtures: Collection[str]) -> set[str]:
+    """Return the names of the servers that these fixtures are about, wherever they are."""
+    of_fixtures = {**NEEDED_BY, **SHARED}
+    return {of_fixtures[one] for one in fixtures if one in of_fixtures}
+
+
 def missing() -> set[str]:
     """Return the names of the servers that are yet to be fetched or built."""
     return {name for name, place in PLACES.items() if not place().exists()}
