@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import interpreters
-from flagkeep import Client, Config, Context
+from flagkeep import Client, Config, Context, StorePolicy
 from flagkeep.model.item import Kind
 from flagkeep.storage.big_segments import hash_of
 from tests.interop import packages
@@ -102,8 +102,8 @@ def ours(place: Place, members: Any) -> Any:
         "time": members.get_metadata().last_up_to_date_ms,
         "memberships": {key: members.get_membership(hash_of(key)) or None for key in KEYS},
     }
-    store = place.store()
-    with Client(Config(daemon=True), store=store, big_segment_store=members) as client:
+    config = Config(daemon=True, store_policy=StorePolicy(deadline=PATIENCE))
+    with Client(config, store=place.store(), big_segment_store=members) as client:
         details = {key: client.variation_detail("f", Context.create(key), "?") for key in KEYS}
     said["details"] = {key: [one.value, one.reason.to_dict()] for key, one in details.items()}
     return said
