@@ -304,8 +304,7 @@ def test_another_server_is_not_told_the_token(server: ConsulServer) -> None:
 
 
 @pytest.mark.slow
-def test_own_authority_and_client_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+def test_own_authority_and_client_certificate() -> None:
     with ConsulServer(tls=True, client_certificates=True) as server:
         http = HttpSettings(
             ca_file=server.ca_file, cert_file=server.cert_file, key_file=server.key_file
@@ -328,10 +327,7 @@ def test_own_authority_and_client_certificate(monkeypatch: pytest.MonkeyPatch) -
             store.close()
 
 
-def test_a_server_without_tls_is_named(
-    server: ConsulServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+def test_a_server_without_tls_is_named(server: ConsulServer) -> None:
     store = ConsulStore(server.url.replace("http", "https"))
     with pytest.raises(StoreUnavailable, match="does not speak TLS"):
         store.get_all()

@@ -60,12 +60,6 @@ def at(consul_url: str, consul_prefix: str) -> ConsulFolder:
     return ConsulFolder(consul_url, consul_prefix)
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no way out by TLS in tests, but to this machine."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[ConsulServer]:
     """A Consul that wants certificates and tokens."""

@@ -261,10 +261,10 @@ def test_a_request_header_does_not_choose_the_proxy_of_a_cgi_program() -> None:
         ("x example.com", "http://example.com"),
         ("example.com:8080", "http://a.example.com:8080"),
         ("example.com:443", "https://example.com"),
-        ("127.0.0.1", "http://127.0.0.1:8111"),
-        ("::1", "http://[::1]:8111"),
-        ("[::1]", "http://[::1]:8111"),
-        ("[::1]:8111", "http://[::1]:8111"),
+        ("192.0.2.1", "http://192.0.2.1:8111"),
+        ("2001:db8::1", "http://[2001:db8::1]:8111"),
+        ("[2001:db8::1]", "http://[2001:db8::1]:8111"),
+        ("[2001:db8::1]:8111", "http://[2001:db8::1]:8111"),
     ],
 )
 def test_no_proxy_names_servers_to_reach_directly(no_proxy: str, url: str) -> None:
@@ -285,14 +285,40 @@ PROXIES = {"http_proxy": "http://p:1", "https_proxy": "http://p:1"}
         ("example.com:8080", "http://example.com"),
         ("example.com:80", "https://example.com"),
         (":80", "http://example.com"),
-        ("::1", "http://[::2]"),
-        ("[::1]:80", "http://[::1]:81"),
-        ("7.0.0.1", "http://127.0.0.1"),
+        ("2001:db8::1", "http://[2001:db8::2]"),
+        ("[2001:db8::1]:80", "http://[2001:db8::1]:81"),
+        ("2.0.2.1", "http://192.0.2.1"),
         ("example.com:²", "http://example.com"),
     ],
 )
 def test_all_others_are_reached_through_the_proxy(no_proxy: str, url: str) -> None:
     assert proxy_for(url, {**PROXIES, "no_proxy": no_proxy}) == "http://p:1"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST.", "127.0.0.1", "127.8.9.10", "[::1]", "[::ffff:127.0.0.1]"]
+)
+@pytest.mark.parametrize("no_proxy", ["", "example.com"])
+def test_fix_loopback_is_reached_directly(host: str, no_proxy: str) -> None:
+    """FIX: the proxy has a loopback of its own, where our Consul or relay does not listen."""
+    environment = {**PROXIES, "no_proxy": no_proxy}
+    for url in (f"http://{host}:8500/v1/kv", f"https://{host}/"):
+        assert proxy_for(url, environment) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.example.com",
+        "mylocalhost",
+        "128.0.0.1",
+        "127.0.0.1.example.com",
+        "0.0.0.0",  # noqa: S104  nothing is bound
+        "[::]",
+    ],
+)
+def test_what_only_looks_like_loopback_is_not(host: str) -> None:
+    assert proxy_for(f"http://{host}:8500/", PROXIES) == "http://p:1"
 
 
 def test_fix_a_host_does_not_cover_one_that_merely_ends_like_it() -> None:

@@ -13,6 +13,7 @@ from tests.servers.raw import OK, Holds, RawServer, says
 from tests.servers.server import LOOPBACK, free_port
 
 EMPTY = OK + b"Content-Length: 0\r\n\r\n"
+ANY = "0.0.0.0"  # noqa: S104  this machine, but not loopback by its number
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +101,25 @@ def test_environment_names_the_proxy(
     with HttpProxy("me", "secret") as proxy, RawServer(says(EMPTY)) as server:
         monkeypatch.setenv(name, f"http://me:secret@{LOOPBACK}:{proxy.port}")
         http = new_http()
-        assert http.request("GET", server.url, {}).status == 200
+        url = f"http://{ANY}:{server.port}/"
+        assert http.request("GET", url, {}).status == 200
         assert len(proxy.asked) == 1
-        monkeypatch.setenv("no_proxy", f"{LOOPBACK}:{server.port}")
-        assert http.request("GET", server.url, {}).status == 200
+        monkeypatch.setenv("no_proxy", f"{ANY}:{server.port}")
+        assert http.request("GET", url, {}).status == 200
+        assert len(proxy.asked) == 1
+
+
+@pytest.mark.parametrize("host", [LOOPBACK, "localhost"])
+def test_loopback_is_never_behind_the_proxy_of_the_environment(
+    new_http: Maker, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    with HttpProxy() as proxy, RawServer(says(EMPTY)) as server:
+        monkeypatch.setenv("http_proxy", f"http://{LOOPBACK}:{proxy.port}")
+        url = f"http://{host}:{server.port}/"
+        assert new_http().request("GET", url, {}).status == 200
+        assert proxy.asked == []
+        given = new_http(proxy=f"http://{LOOPBACK}:{proxy.port}")
+        assert given.request("GET", url, {}).status == 200
         assert len(proxy.asked) == 1
 
 
@@ -120,4 +136,4 @@ def test_proxy_of_an_unknown_kind_is_an_error(
     new_http: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", f"socks5://{LOOPBACK}:1")
-    assert "must begin with http" in problem_of(new_http(), f"http://{LOOPBACK}:1/")
+    assert "must begin with http" in problem_of(new_http(), f"http://{ANY}:1/")

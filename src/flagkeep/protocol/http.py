@@ -27,6 +27,8 @@ _URL: Final = re.compile(
     r"(?P<path>[^?#]*)",
     re.IGNORECASE,
 )
+_LOOPBACK: Final = frozenset({"localhost", "::1", "0:0:0:0:0:0:0:1"})
+_LOOPBACK_V4: Final = re.compile(r"(?:::ffff:)?127(?:\.\d{1,3}){3}")
 _HIDDEN: Final = re.compile(r"[^ -~]")  # what cannot be in a header
 _RESERVED: Final = re.compile(rb"[^A-Za-z0-9._~-]")
 _ADVICE: Final[Mapping[int, str]] = {
@@ -171,8 +173,13 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
     `http_proxy` and `https_proxy`, by the scheme of `url`, and `no_proxy`. A name in lower case
     outranks its upper-case twin, even if it is empty. `HTTP_PROXY` does not count in a CGI
     program, where anybody sets it by a request header (CVE-2016-5385).
+
+    Nothing of this is for loopback, as in Go: a proxy has another one, and an agent of Consul, or
+    a relay beside us, is asked there by default.
     """
     server = server_of(url)
+    if _is_loopback(server.host):
+        return None
     proxy = _variable(environment, f"{server.scheme}_proxy")
     if not proxy or _is_exempt(server, _variable(environment, "no_proxy")):
         return None
@@ -185,6 +192,11 @@ def _variable(environment: Mapping[str, str], name: str) -> str:
     if name == "http_proxy" and "REQUEST_METHOD" in environment:
         return ""
     return environment.get(name.upper(), "").strip()
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by name or by number."""
+    return host in _LOOPBACK or bool(_LOOPBACK_V4.fullmatch(host))
 
 
 def _is_exempt(server: Server, no_proxy: str) -> bool:
