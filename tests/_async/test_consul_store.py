@@ -92,6 +92,47 @@ async def test_without_a_prefix_it_is_the_shared_default(consul_server: ConsulSe
     assert record_at(consul_server, "launchdarkly") == {}
 
 
+@pytest.mark.parametrize("prefix", ["größe", "日本語/ö v+%2F?#", "a..b", "x" * 3000])
+async def test_a_prefix_may_be_written_in_any_way(
+    prefix: str,
+    opened: Callable[..., AsyncConsulStore],
+    content: Callable[[], dict[str, bytes]],
+    faults: ConsulFaults,
+    consul_prefix: str,
+) -> None:
+    store = opened(f"/{prefix}")
+    assert not await store.is_initialized()
+    assert await store.read_record() is None
+    items = {**flags(a=1), "é": flag("é", 2), "big": sized("big", 1, 450_000)}
+    await store.replace(full(items, segments=["s"]), ME)
+    assert await store.is_initialized()
+    record = await store.read_record()
+    assert record is not None
+    assert record.writer == "me"
+    assert content().keys() == {
+        f"{prefix}/{name}"
+        for name in ("$inited", "features/a", "features/é", "features/big", "segments/s")
+    }
+    assert (await store.get_all()).flags == items
+    assert [await value(store, key) for key in ("a", "é", "big", "none")] == [1, 2, 1, None]
+    newer = {**flags(a=3), "big": sized("big", 2, 450_000)}
+    assert await store.upsert(part(newer)) == {}
+    reader = AsyncConsulStore(faults.url, prefix=f"{consul_prefix}/{prefix}")
+    assert await value(reader, "a") == 3
+    assert faults.counts == {"GET kv": 1}
+    faults.say("PUT txn", 403, b"Access is restricted")  # by GET alone
+    assert await reader.is_initialized()
+    assert (await reader.get_all()).flags == {**items, **newer}
+    assert await reader.get_many(refs("é", "none")) == {refs("é")[0]: items["é"]}
+    await store.replace(full(flags(a=4)))
+    assert content().keys() == {f"{prefix}/{name}" for name in ("$inited", "features/a")}
+    await store.clear()
+    assert not await store.is_initialized()
+    assert content() == {}
+    for each in (store, reader):
+        await each.aclose()
+
+
 async def test_neighbours_are_neither_touched_nor_read(
     opened: Callable[..., AsyncConsulStore], consul_server: ConsulServer, consul_prefix: str
 ) -> None:
@@ -435,6 +476,35 @@ async def test_a_server_that_takes_no_transaction_of_any_size_is_named(
     await beset.aclose()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("consul_here")
+async def test_a_server_that_takes_less_is_asked_for_less_at_a_time() -> None:
+    limits = {"limits": {"kv_max_value_size": 3000, "txn_max_req_len": 3000}}
+    with ConsulServer(limits) as server:
+        store = AsyncConsulStore(server.url, prefix="a/longer/prefix/than/usual")
+        items = many(100)
+        await store.replace(full(items), ME)
+        found = await store.get_many(refs(*items, "none"))
+        assert {ref.key: item for ref, item in found.items()} == items
+        await store.aclose()
+
+
+async def test_what_no_transaction_deletes_is_deleted_alone(
+    beset: AsyncConsulStore, faults: ConsulFaults, content: Callable[[], dict[str, bytes]]
+) -> None:
+    await beset.replace(full(flags(a=1, gone=1), segments=["s"]))
+    faults.refuse_size("PUT txn", where=lambda request: b'"delete"' in request.body)
+    await beset.replace(full(flags(a=2)))
+    assert content() == {"$inited": b"", "features/a": flag("a", 2).data}
+    assert faults.counts["DELETE kv"] == 2
+    odd = "a//b"
+    await beset.upsert(part({odd: flag(odd)}))
+    with pytest.raises(StoreUnavailable, match=r"not even take .* one short key"):
+        await beset.replace(full(flags(a=3)))
+    assert content()[f"features/{odd}"] == flag(odd).data  # and not an empty text
+    await beset.aclose()
+
+
 async def test_too_large_now_and_then_is_halved_and_goes_on(
     beset: AsyncConsulStore, faults: ConsulFaults
 ) -> None:
@@ -462,6 +532,44 @@ async def test_a_server_that_hangs_up_on_too_much_holds_nothing_else_up(
     faults.cut("PUT kv", after_bytes=-1)
     with pytest.raises(StoreUnavailable, match="broke"):  # that was not too much
         await beset.replace(full({"big": sized("big", 1, 450_000)}), ME)
+    await beset.aclose()
+
+
+async def test_a_server_that_is_too_slow_for_much_is_not_said_to_refuse_it(
+    faults: ConsulFaults, consul_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = AsyncConsulStore(faults.url, prefix=consul_prefix, timeout=0.3)
+    faults.hang("PUT kv")
+    for write in (store.replace, store.upsert):
+        with pytest.raises(StoreUnavailable, match=r"nothing came for 0\.3 s"):
+            await write(full({"big": sized("big", 1, 520_000)}))
+    assert "not stored" not in caplog.text
+    faults.pass_on()
+    await store.aclose()
+
+
+async def test_an_agent_that_takes_hardly_any_name_in_a_url(
+    beset: AsyncConsulStore, faults: ConsulFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    def is_refused(request: Request) -> bool:
+        return "%" in request.path.partition("?")[0]
+
+    text = b'invalid key name, keys should respect the "^[a-zA-Z0-9,_./\\\\-?&=]+$" format'
+    for operation in ("GET kv", "PUT kv"):
+        faults.say(operation, 500, text, where=is_refused)
+    assert not await beset.is_initialized()
+    large, odd = sized("big", 1, 450_000), sized("b:c", 1, 450_000)
+    items = {**flags(a=1), "b:d": flag("b:d", 2), "big": large}
+    await beset.replace(full({**items, "b:c": odd}), ME)
+    assert "b:c" in caplog.text  # no transaction and no URL
+    assert await beset.is_initialized()
+    assert [await value(beset, key) for key in ("a", "b:d", "b:e")] == [1, 2, None]
+    assert (await beset.get_all()).flags == items
+    assert await beset.upsert(part({"b:d": flag("b:d", 3)})) == {}
+    faults.say("PUT txn", 403, b"Access is restricted")
+    for ask in (beset.is_initialized, beset.get_all, lambda: value(beset, "b:d")):
+        with pytest.raises(StoreUnavailable, match=r"may not write|1\.21\.5"):
+            await ask()
     await beset.aclose()
 
 

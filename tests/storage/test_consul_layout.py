@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Mapping
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from flagkeep.storage import consul_layout as layout
 from flagkeep.storage.consul_answers import Pair, Why
 from flagkeep.storage.consul_batches import MOST_BYTES, MOST_OPERATIONS, Limit, Replacement
 from flagkeep.storage.contents import Tally, WriterRecord
+from tests.limits import check_within
 
 NAMES = layout.Names("p")
 A, B, S = ItemRef(Kind.FLAG, "a"), ItemRef(Kind.FLAG, "b"), ItemRef(Kind.SEGMENT, "s")
@@ -68,12 +70,11 @@ def test_nothing_of_one_environment_begins_like_anything_of_another() -> None:
     [
         ("p/features/a.b-c_d~e", "p/features/a.b-c_d~e"),
         ("p/$inited", "p/%24inited"),
-        ("p/features/ a ", "p/features/%20a%20"),
+        ("p/features/ a", "p/features/%20a"),
         ("p/features/%00", "p/features/%2500"),
         ("p/features/a?b#c", "p/features/a%3Fb%23c"),
         ("p/features/a:b;c'\"\\", "p/features/a%3Ab%3Bc%27%22%5C"),
-        ("p/features/...", "p/features/..."),
-        ("p/features/.a/..b/c.", "p/features/.a/..b/c."),
+        ("p/features/.a/b./c.", "p/features/.a/b./c."),
     ],
 )
 def test_a_key_stands_in_a_path_in_escapes(key: str, path: str) -> None:
@@ -85,10 +86,29 @@ def test_a_key_stands_in_a_path_in_escapes(key: str, path: str) -> None:
     [
         "p/features/", "p/features/a//b", "/p", "p/features/.", "p/features/..", "p/./a", "p/../a",
         "./a", "a\0b", "a\nb", "a\x7f", "é", "a\u200db", "x" * 4097, "",
+        "p/features/...", "p/features/a..b", "p/features/a ", " p/features/a",
     ],
 )  # fmt: skip
 def test_what_a_path_does_not_carry_unharmed_has_none(key: str) -> None:
     assert layout.in_path(key) is None
+
+
+@pytest.mark.parametrize("prefix", ["p", "größe", "日本/ö v+%2F?#", "a..b", "x" * 5000])
+def test_a_prefix_stands_in_a_path_however_it_is_written(prefix: str) -> None:
+    names = layout.Names(prefix)
+    paths = {names.marker: names.marker_path, names.record: names.record_path}
+    paths |= {names.key(ref): names.path(ref) or "" for ref in (A, S)}
+    assert {key: unquote(path) for key, path in paths.items()} == {key: key for key in paths}
+    assert all(path.isascii() for path in paths.values())
+    for key in ("é", "", "a/", "a//b", "..", "a..b", "a "):
+        assert names.path(ItemRef(Kind.FLAG, key)) is None
+
+
+@given(st.text(st.sampled_from("a. /é"), max_size=5000))
+def test_long_keys_are_looked_at_in_no_time(key: str) -> None:
+    begun = time.monotonic()
+    layout.in_path(key)
+    check_within(0.2, since=begun)
 
 
 @given(st.lists(texts()).map("/".join))
@@ -97,6 +117,8 @@ def test_a_path_always_means_its_key(key: str) -> None:
     if path is not None:
         assert unquote(path) == key
         assert not {"", ".", ".."} & set(path.split("/"))
+        assert ".." not in path
+        assert key == key.strip()
     assert unquote(layout.escaped(key)) == key
     assert layout.escaped(key).isascii()
 
@@ -200,6 +222,7 @@ def test_what_was_too_large_is_halved_until_it_is_one() -> None:
     assert limit.allows(batch)
     limit.lower_below(batch)
     assert not limit.allows(batch)
+    assert limit.allows([NAMES.put("0", b"x" * 90)])  # what is smaller may fit yet
     assert limit.batch(steps, 0) == batch
     limit.lower_below(steps)
     assert not limit.allows(batch)  # it never grows
@@ -402,6 +425,8 @@ def test_contents_are_sorted_by_kind_and_bad_ones_are_named() -> None:
         Pair("p/features/a", item(1).data, 2),
         Pair("p/features/null", b"null", 2),
         Pair("p/features/empty", None, 2),
+        Pair("p/features/x/", None, 2),
+        Pair("p/segments/", None, 2),
         Pair("p/features/", item(4).data, 2),
         Pair("p/segments/a", tombstone(Kind.SEGMENT, "a", 3).data, 2),
         Pair("p/elsewhere", b"x", 2),
@@ -413,7 +438,10 @@ def test_contents_are_sorted_by_kind_and_bad_ones_are_named() -> None:
     assert [(one.kind, one.key) for one in contents.bad] == [
         (Kind.FLAG, "null"),
         (Kind.FLAG, "empty"),
+        (Kind.FLAG, "x/"),
+        (Kind.SEGMENT, ""),
     ]
+    assert ["web interface" in one.problem for one in contents.bad] == [False, False, True, True]
     later = [Pair("p/features/a", item(1).data, 9), Pair("p/features/", item(5).data, 9)]
     again = answers.contents(NAMES, later, contents)
     assert again.flags["a"] is contents.flags["a"]
@@ -444,7 +472,10 @@ def test_an_answer_is_one(status: int, headers: dict[str, str], body: bytes) -> 
         (409, {"content-type": "text/html"}, b"", Why.OTHER, "HTTP 409"),
         (413, {}, b"Request body(9) too large", Why.TOO_LARGE, "size"),
         (429, {}, b"rate limit exceeded", Why.BUSY, "429"),
-        (503, {}, b"", Why.BUSY, "503"),
+        (503, {}, b"rate limit exceeded for operation", Why.BUSY, "asked too much (HTTP 503)"),
+        (503, {"retry-after": "1"}, b"", Why.BUSY, "asked too much (HTTP 503)"),
+        (503, {}, b"<html>no server is available", Why.OTHER, "cannot answer now"),
+        (500, {}, b'invalid key name, keys should respect the "x" format', Why.NAME, "1.21.5"),
         (403, {}, b"ACL not found", Why.UNKNOWN, "not known"),
         (403, {}, b"Permission denied: anonymous token lacks x", Why.DENIED, "none was given"),
         (403, {}, b"rpc error making call: Permission denied: x", Why.DENIED, "may not"),

@@ -6,7 +6,10 @@ from flagkeep.errors import StoreError, StoreUnavailable, UpstreamUnavailable
 from flagkeep.storage.consul_answers import Refusal, Why
 from flagkeep.storage.consul_layout import Names
 
-_LATE: Final = "no complete answer"
+_INCOMPLETE: Final = "no complete answer"
+# What the driver says of a server that is there, and does not answer.
+_LATE: Final = (_INCOMPLETE, "nothing came", "it takes too long")
+_LEADERLESS: Final = "a cluster without a leader does not answer for seconds, either"
 
 
 class AccessDenied(StoreUnavailable):
@@ -25,8 +28,16 @@ class TooLarge(StoreUnavailable):
     """The server does not take so much at a time."""
 
 
+class NameRefused(StoreUnavailable):
+    """The server does not take such a key in a URL."""
+
+
 class Unreachable(StoreUnavailable):
     """There was no answer."""
+
+
+class Late(Unreachable):
+    """There was none in time; what was asked for may have been done, or be done yet."""
 
 
 _CLASSES: Final = {
@@ -34,6 +45,7 @@ _CLASSES: Final = {
     Why.UNKNOWN: TokenUnknown,
     Why.NO_WRITES: WritesRefused,
     Why.TOO_LARGE: TooLarge,
+    Why.NAME: NameRefused,
 }
 
 
@@ -59,9 +71,8 @@ def unreachable(
 ) -> StoreError:
     """Return the error for an answer that did not come, of so many seconds at most."""
     reason = problem.reason
-    if reason.startswith(_LATE):
-        reason = (
-            f"{_LATE} within {seconds:g} s: a cluster without a leader does not answer for"
-            " seconds, either"
-        )
-    return Unreachable(label, operation, reason)
+    if not reason.startswith(_LATE):
+        return Unreachable(label, operation, reason)
+    if reason.startswith(_INCOMPLETE):
+        reason = f"{_INCOMPLETE} within {seconds:g} s"
+    return Late(label, operation, f"{reason}: {_LEADERLESS}")

@@ -24,7 +24,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8500"
 FORMS: Final = "http://host:8500, https://host:8501 (TLS) or consul://host:8500"
 DEFAULT_CONNECT_TIMEOUT: Final = 1.0
 DEFAULT_TIMEOUT: Final = 2.0
-# A whole environment may take so many times longer to arrive, or to be written, than one answer.
+# A whole environment may take so many times longer to arrive, as long as something keeps coming.
 LONG: Final = 10
 
 _PORTS: Final = {"http": 80, "https": 443, "consul": 8500}
@@ -96,7 +96,7 @@ class Settings:
         http: how it is reached.
         token: who we are to it.
         names: of the environment's keys.
-        timeout: seconds for one answer.
+        timeout: seconds for one answer, and of silence at most.
         has_place: whether keys are in a namespace or partition of their own.
     """
 
@@ -128,7 +128,7 @@ class Settings:
         if has_files and not self._base.startswith("https:"):
             raise ConfigError("http has certificates: they need a url that begins with https://")
         self.http = msgspec.structs.replace(
-            http or HttpSettings(), connect_timeout=connect_timeout, read_timeout=LONG * timeout
+            http or HttpSettings(), connect_timeout=connect_timeout, read_timeout=timeout
         )
         self.token = Token(token, token_file)
         places = {"dc": datacenter, "ns": namespace, "partition": partition}

@@ -21,6 +21,7 @@ NOTHING: Final = StoreContents(initialized=False, flags={}, segments={})
 NOT_CONSUL: Final = "what answers there is not a Consul: are address and port right?"
 NONE_GIVEN: Final = "it asks for a token, and none was given"
 
+_FOLDER: Final = "a folder that somebody made in Consul's web interface; it stands for no item"
 _INDEX: Final = "x-consul-index"
 _FILTERED: Final = "x-consul-results-filtered-by-acls"
 _LONGEST_WAIT: Final = 60.0  # seconds
@@ -33,6 +34,7 @@ class Why(StrEnum):
     UNKNOWN = "another token"
     NO_WRITES = "another way"  # this machine may only use GET
     TOO_LARGE = "less at a time"
+    NAME = "no such key in a URL"
     BUSY = "patience"
     OTHER = "somebody to look"
 
@@ -68,6 +70,8 @@ _SAID: Final = (
     (b"No path to datacenter", Why.OTHER, "its cluster knows no such datacenter"),
     (b"Consul Enterprise feature", Why.OTHER,
      "it has no namespaces and no partitions, as it is not Consul Enterprise"),
+    (b"invalid key name", Why.NAME,
+     "it takes no such key in a URL: Consul 1.21.5 is known for that"),
     (b"HTTP request to an HTTPS server", Why.OTHER,
      "it is to be reached by TLS: write https:// in front of its address"),
     (b"rpc error", Why.OTHER, "its agent does not reach a server of the cluster"),
@@ -76,7 +80,9 @@ _STATUSES: Final = {
     401: "HTTP 401: something in front of it asks for a password, which is not supported",
     404: NOT_CONSUL,
     405: NOT_CONSUL,
+    503: "HTTP 503: it, or what stands in front of it, cannot answer now",
 }
+_THROTTLED: Final = b"rate limit"
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Refusal | None:
@@ -95,8 +101,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Refusal | N
         return None  # a transaction that failed, which says why
     if status == 413:  # noqa: PLR2004
         return Refusal(Why.TOO_LARGE, "it takes nothing of this size")
-    if status in {429, 503}:
-        pause = _seconds(headers.get("retry-after", ""))
+    pause = _seconds(headers.get("retry-after", ""))
+    if status == 429 or (status == 503 and (pause is not None or _THROTTLED in body)):  # noqa: PLR2004
         return Refusal(Why.BUSY, f"it is asked too much (HTTP {status})", pause)
     for text, why, reason in _SAID:
         if text in body:
@@ -268,7 +274,8 @@ def contents(names: Names, found: Iterable[Pair], last: StoreContents = NOTHING)
                 if item is None or item.data != data:
                     read = item_from_row(kind, key, None, data)
                     if isinstance(read, BadItem):
-                        bad.append(read)
+                        is_folder = not data and (not key or key.endswith("/"))
+                        bad.append(BadItem(kind, key, "$", _FOLDER) if is_folder else read)
                         break
                     item = read
                 items[kind][key] = item

@@ -33,9 +33,11 @@ class Limit:
     def __init__(self) -> None:
         self.bytes = MOST_BYTES
 
-    def lower_below(self, steps: Iterable[Operation]) -> None:
+    def lower_below(self, steps: Sequence[Operation]) -> None:
         """Take note that a transaction of these was too large."""
-        self.bytes = min(self.bytes, _size(steps) // 2)
+        # Half of it may fit; of a single one nothing is known but that it does not.
+        size = _size(steps)
+        self.bytes = min(self.bytes, size // 2 if len(steps) > 1 else size - 1)
 
     def allows(self, steps: Sequence[Operation]) -> bool:
         """Whether all these may be one transaction."""

@@ -20,15 +20,16 @@ DEFAULT_PREFIX: Final = "launchdarkly"
 
 _TREES: Final = {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
 _RESERVED: Final = re.compile(rb"[^A-Za-z0-9._~/-]")
-# What every server takes in a path: some refuse control characters, others tidy up `//` and `..`.
+# What every server takes in a path: some refuse control characters, others tidy up `//` and `..`;
+# since 1.21.6 they refuse what looks like a way out of a folder, and spaces at either end.
 _PLAIN: Final = re.compile(r"[ -.0-~]+(?:/[ -.0-~]+)*")
-_DOTS: Final = re.compile(r"(?:^|/)\.\.?(?:/|$)")
+_HARMED: Final = re.compile(r"(?:^|/)\.(?:/|$)|\.\.|^ | $")
 _LONGEST_PATH: Final = 4096
 
 
 def in_path(key: str) -> str | None:
     """Return a key as it stands in a URL; None if a URL does not carry it unharmed."""
-    if len(key) > _LONGEST_PATH or not _PLAIN.fullmatch(key) or _DOTS.search(key):
+    if len(key) > _LONGEST_PATH or not _PLAIN.fullmatch(key) or _HARMED.search(key):
         return None
     return escaped(key)
 
@@ -98,24 +99,39 @@ class Names:
         prefix: of the environment.
         trees: by kind, what the keys of items begin with.
         marker: the key that says that a full set was written.
+        marker_path: the same as it stands in a URL.
         record: the key of the writer's record.
+        record_path: the same as it stands in a URL.
         own: what all keys that are ours alone begin with.
     """
 
-    __slots__ = ("_namespace", "_partition", "marker", "own", "prefix", "record", "trees")
+    __slots__ = ("_namespace", "_partition", "_start", "_start_in_path", "marker", "marker_path",
+                 "own", "prefix", "record", "record_path", "trees")  # fmt: skip
 
     def __init__(self, prefix: str, *, namespace: str = "", partition: str = "") -> None:
         self.prefix = prefix or DEFAULT_PREFIX
-        self.trees = {kind: f"{self.prefix}/{name}/" for kind, name in _TREES.items()}
-        self.marker = f"{self.prefix}/$inited"
+        self._start = f"{self.prefix}/"
+        self._start_in_path = escaped(self._start)
+        self.trees = {kind: f"{self._start}{name}/" for kind, name in _TREES.items()}
+        self.marker = f"{self._start}$inited"
+        self.marker_path = escaped(self.marker)
         self.own = f"flagkeep/{base64.b32encode(self.prefix.encode()).decode()}/"
         self.record = f"{self.own}record"
+        self.record_path = escaped(self.record)
         self._namespace = namespace
         self._partition = partition
 
     def key(self, ref: ItemRef) -> str:
         """Return where an item lies."""
         return self.trees[ref.kind] + ref.key
+
+    def path(self, ref: ItemRef) -> str | None:
+        """Return where an item lies, as it stands in a URL; None if no URL carries it unharmed.
+
+        The prefix stands in URLs however it is written: the other SDKs have no other way.
+        """
+        path = in_path(self.key(ref)[len(self._start) :])
+        return None if path is None else self._start_in_path + path
 
     def ref(self, key: str) -> ItemRef | None:
         """Return the item that lies there; None if it is another key."""

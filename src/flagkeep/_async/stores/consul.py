@@ -20,7 +20,7 @@ from flagkeep.config import HttpSettings
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage import consul_answers as answers
-from flagkeep.storage.consul_layout import DEFAULT_PREFIX, in_path
+from flagkeep.storage.consul_layout import DEFAULT_PREFIX
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 from flagkeep.storage.redis_layout import can_be_stored, found_items
 
@@ -44,7 +44,8 @@ class AsyncConsulStore:
             lets any server answer, also without a leader.
         http: certificates and proxy. Its times have no effect: the next two count.
         connect_timeout: seconds for making a connection.
-        timeout: seconds for one answer; a whole environment may take ten times as long.
+        timeout: seconds for one answer. A whole environment may take ten times as long, but never
+            be silent for longer.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -108,13 +109,9 @@ class AsyncConsulStore:
         if not refs:
             return {}
         ends = self._requests.ends(timeout, self._settings.timeout)
-        key = self._names.key(refs[0])
-        if len(refs) == 1 and in_path(key) is not None:  # nearly always, and the cheapest
-            text = await self._requests.value(operation, key, ends)
-            return found_items({refs[0]: text})
-        keys = [self._names.key(ref) for ref in refs]
-        found = await self._reads.pairs(operation, keys, ends)
-        return found_items(answers.texts(self._names, refs, found))
+        if len(refs) == 1:
+            return found_items({refs[0]: await self._reads.item(operation, refs[0], ends)})
+        return found_items(await self._reads.items(operation, refs, ends))
 
     async def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment."""
@@ -132,7 +129,7 @@ class AsyncConsulStore:
         operation = "is_initialized"
         self._requests.check_open(operation)
         ends = self._requests.ends(timeout, self._settings.timeout)
-        return await self._requests.value(operation, self._names.marker, ends) is not None
+        return await self._reads.is_marked(operation, ends)
 
     async def read_record(self) -> WriterRecord | None:
         """Return who wrote last; None if nobody said, or the token may not read it."""

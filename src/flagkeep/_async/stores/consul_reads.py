@@ -5,11 +5,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from flagkeep._async.stores.consul_requests import AsyncConsulRequests, Deadline
-from flagkeep._runtime.consul_errors import AccessDenied, TokenUnknown, WritesRefused, rules
+from flagkeep._runtime.consul_errors import (
+    AccessDenied,
+    NameRefused,
+    TokenUnknown,
+    TooLarge,
+    WritesRefused,
+    rules,
+)
+from flagkeep.model.item import ItemRef
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage.consul_answers import Pair
 from flagkeep.storage.consul_batches import Limit
-from flagkeep.storage.consul_layout import escaped, in_path
+from flagkeep.storage.consul_layout import escaped
 
 log: Final = logging.getLogger("flagkeep.stores.consul")
 
@@ -31,18 +39,52 @@ class AsyncConsulReads:
         self._may_transact = True
         self._has_complained = False
 
-    async def pairs(self, operation: str, keys: Sequence[str], ends: Deadline) -> dict[str, Pair]:
-        """Return what keys hold, with those that are not there."""
+    async def item(self, operation: str, ref: ItemRef, ends: Deadline) -> bytes | None:
+        """Return the text of an item; None if it is not there."""
+        path = self._names.path(ref)
+        if path is not None:  # nearly always, and the cheapest
+            return await self._value(operation, self._names.key(ref), path, ends)
+        found = await self.items(operation, [ref], ends)
+        return found[ref]
+
+    async def items(
+        self, operation: str, refs: Sequence[ItemRef], ends: Deadline
+    ) -> dict[ItemRef, bytes | None]:
+        """Return the texts of items; None for one that is not there."""
         if self._may_transact:
             try:
-                return await self._transacted(operation, keys, ends)
+                keys = [self._names.key(ref) for ref in refs]
+                found = await self._transacted(operation, keys, ends)
             except WritesRefused as exc:
                 self._transact_no_more(exc.reason)
-        if all(in_path(key) is not None for key in keys):
-            values = {key: await self._requests.value(operation, key, ends) for key in keys}
-            return {key: Pair(key, value, int(value is not None)) for key, value in values.items()}
+            else:
+                return answers.texts(self._names, refs, found)
+        paths = {ref: self._names.path(ref) for ref in refs}
+        texts = {
+            ref: await self._requests.value(operation, path, ends)
+            for ref, path in paths.items()
+            if path is not None
+        }
+        if len(texts) == len(paths):
+            return texts
         found = {pair.key: pair for pair in await self.everything(operation, ends)}
-        return {key: found.get(key, Pair(key)) for key in keys}
+        keyed = {ref: found.get(self._names.key(ref)) for ref in paths}
+        return {ref: None if pair is None else pair.text for ref, pair in keyed.items()}
+
+    async def is_marked(self, operation: str, ends: Deadline) -> bool:
+        """Return whether the marker is there."""
+        names = self._names
+        return await self._value(operation, names.marker, names.marker_path, ends) is not None
+
+    async def _value(self, operation: str, key: str, path: str, ends: Deadline) -> bytes | None:
+        """Return what a key holds, which a URL ought to carry; None if it is not there."""
+        try:
+            return await self._requests.value(operation, path, ends)
+        except NameRefused:
+            if not self._may_transact:
+                raise
+        found = await self._transacted(operation, [key], ends)
+        return found[key].text
 
     async def everything(self, operation: str, ends: Deadline) -> list[Pair]:
         """Return all there is."""
@@ -56,7 +98,7 @@ class AsyncConsulReads:
                 if reply.failures or reply.is_filtered:
                     raise self._requests.failed(operation, reply)
                 return [result.kv for result in reply.results or ()]
-        marker = await self._requests.value(operation, self._names.marker, ends)
+        marker = await self._requests.value(operation, self._names.marker_path, ends)
         found = [Pair(self._names.marker, marker, modify_index=1)]
         for start in self._names.trees.values():
             url = self._settings.read_url(f"kv/{escaped(start)}", "recurse")
@@ -66,7 +108,7 @@ class AsyncConsulReads:
     async def record(self, operation: str, ends: Deadline) -> bytes | None:
         """Return the text of the record; None if there is none, or the token may not read it."""
         try:
-            return await self._requests.value(operation, self._names.record, ends)
+            return await self._requests.value(operation, self._names.record_path, ends)
         except TokenUnknown:
             raise
         except AccessDenied:
@@ -85,9 +127,16 @@ class AsyncConsulReads:
         limit = Limit()
         place = 0
         while place < len(steps):
-            batch = [step.key for step in limit.batch(steps, place)]
-            found |= await self._requests.pairs(operation, batch, ends, url)
-            place += len(batch)
+            batch = limit.batch(steps, place)
+            try:
+                asked = [step.key for step in batch]
+                found |= await self._requests.pairs(operation, asked, ends, url)
+            except TooLarge:
+                if len(batch) == 1:
+                    raise
+                limit.lower_below(batch)
+            else:
+                place += len(batch)
         if len(found) < len(set(keys)):
             raise self._requests.denied(operation)
         return found

@@ -3,11 +3,12 @@
 import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from flagkeep._async.stores.consul_requests import AsyncConsulRequests, Deadline
 from flagkeep._runtime import aio as runtime
-from flagkeep._runtime.consul_errors import TooLarge, Unreachable, rules
+from flagkeep._runtime.consul_errors import Late, NameRefused, TooLarge, Unreachable, rules
 from flagkeep._runtime.consul_settings import LONG
 from flagkeep.errors import StoreUnavailable
 from flagkeep.model.changeset import ChangeSet
@@ -15,7 +16,7 @@ from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage.consul_answers import Failure, Pair
 from flagkeep.storage.consul_batches import MOST_BYTES, MOST_OPERATIONS, Limit, Replacement
-from flagkeep.storage.consul_layout import Operation, escaped, in_path
+from flagkeep.storage.consul_layout import Operation, escaped
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.storage.items import without_unstorable
 from flagkeep.storage.ordering import write_order
@@ -165,28 +166,34 @@ class AsyncConsulWrites:
             steps = [step for step in steps if step.key != self._names.record]
 
     async def _refused_alone(self, operation: str, step: Operation) -> list[ItemRef]:
-        """Write one item that no transaction can; return it if the server does not take it."""
+        """Do to one item what no transaction can; return it if the server does not take it."""
         ref = self._names.ref(step.key)
-        if ref is None:
+        path = None if ref is None else self._names.path(ref)
+        if step.value is None and path is not None:
+            await self._requests.delete(operation, path, self._ends())
+            return []
+        if ref is None or step.value is None:
             reason = "it does not even take a transaction of one short key: see txn_max_req_len"
             raise StoreUnavailable(self._settings.label, operation, reason)
-        path, data = in_path(step.key), step.value or b""
-        if path is not None and await self._put(operation, path, data) is not None:
+        if path is not None and await self._put(operation, path, step.value) is not None:
             return []
-        self._complain(ref, data)
+        self._complain(ref, step.value)
         return [ref]
 
     async def _put(self, operation: str, path: str, data: bytes, *cas: str) -> bool | None:
-        """Write one key; return whether it was as `cas` demands, None if the text is too large."""
+        """Write one key; return whether it was as `cas` demands, None if it is not taken."""
         try:
             return await self._requests.put(operation, path, data, self._ends(), *cas)
-        except TooLarge:
+        except (TooLarge, NameRefused):
             return None
+        except Late:
+            raise
         except Unreachable:
             if len(data) <= MOST_BYTES:
                 raise
             # It may have hung up on so much. Or was it something else?
-            await self._requests.value(operation, self._names.marker, self._ends())
+            with suppress(NameRefused):
+                await self._requests.value(operation, self._names.marker_path, self._ends())
             return None
 
     # --- changes ------------------------------------------------------------------------------
@@ -231,12 +238,13 @@ class AsyncConsulWrites:
 
     async def _is_written_alone(self, operation: str, step: Operation, update: Update) -> bool:
         """Write an item that no transaction can, and then the record."""
-        path, data = in_path(step.key), step.value or b""
+        (ref,), data = update.items, step.value or b""
+        path = self._names.path(ref)
         is_as_read = None
         if path is not None:
             is_as_read = await self._put(operation, path, data, f"cas={step.index}")
         if is_as_read is None:
-            self._complain(next(iter(update.items)), data)
+            self._complain(ref, data)
         elif is_as_read:
             await self._sign_after(operation, update)
         return is_as_read is not False
@@ -290,7 +298,7 @@ class AsyncConsulWrites:
 
     def _complain(self, ref: ItemRef, data: bytes) -> None:
         problem = f"a text of {len(data)} bytes is too large for the server (kv_max_value_size)"
-        if in_path(self._names.key(ref)) is None:
+        if self._names.path(ref) is None:
             problem = (
                 f"a text of {len(data)} bytes is too large for a transaction (txn_max_req_len), and"
                 " a key like this needs one"

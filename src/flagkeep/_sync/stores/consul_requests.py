@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, TypeVar
 from flagkeep._sync.stores.consul_turns import Turns
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime import fork
-from flagkeep._runtime.consul_errors import refused, unreachable
+from flagkeep._runtime.consul_errors import Late, refused, unreachable
 from flagkeep._runtime.consul_settings import NoToken, Settings
 from flagkeep._runtime.http_threads import Http
 from flagkeep._runtime.http_response import HttpResponse
@@ -22,7 +22,7 @@ from flagkeep.storage.consul_answers import (
     Reply,
     Why,
 )
-from flagkeep.storage.consul_layout import Operation, in_path, transaction
+from flagkeep.storage.consul_layout import Operation, transaction
 
 T = TypeVar("T")
 
@@ -78,10 +78,8 @@ class ConsulRequests:
 
     # --- what the store needs -----------------------------------------------------------------
 
-    def value(self, operation: str, key: str, ends: Deadline) -> bytes | None:
-        """Return what a key holds that a URL can carry; None if it is not there."""
-        path = in_path(key)
-        assert path is not None, "a transaction reads any key"  # noqa: S101  a caller's mistake
+    def value(self, operation: str, path: str, ends: Deadline) -> bytes | None:
+        """Return what the key of a path holds; None if it is not there."""
         url = self.settings.read_url(f"kv/{path}", "raw")
         answer = self.request(operation, "GET", url, ends)
         if not answers.is_read(answer.headers):
@@ -103,7 +101,15 @@ class ConsulRequests:
         """Write one key; return whether it was as `cas` demands."""
         url = self.settings.url(f"kv/{path}", *cas)
         answer = self.request(operation, "PUT", url, ends, body=value)
-        said = answer.body.strip()
+        return self._is_true(operation, answer.body)
+
+    def delete(self, operation: str, path: str, ends: Deadline) -> None:
+        """Remove one key, be it there or not."""
+        answer = self.request(operation, "DELETE", self.settings.url(f"kv/{path}"), ends)
+        self._is_true(operation, answer.body)
+
+    def _is_true(self, operation: str, body: bytes) -> bool:
+        said = body.strip()
         if said not in {b"true", b"false"}:
             raise self.no_consul(operation)
         return said == b"true"
@@ -157,8 +163,8 @@ class ConsulRequests:
     def denied(self, operation: str) -> StoreError:
         """Return the error for a token that has too few rights."""
         has_token = bool(self._token(operation))
-        refusal = Refusal(Why.DENIED, "the token may not do all of it" if has_token else NONE_GIVEN)
-        return refused(self.settings.label, operation, refusal, self.settings.names)
+        reason = "the token may not do all of it" if has_token else NONE_GIVEN
+        return self._refused(operation, Refusal(Why.DENIED, reason))
 
     # --- how it is asked ----------------------------------------------------------------------
 
@@ -183,7 +189,7 @@ class ConsulRequests:
     def _check_place(self, operation: str, ends: Deadline) -> None:
         """Fail where there are no namespaces: a transaction would use the only one there is."""
         if not self._is_placed:
-            self.value(operation, self.settings.names.marker, ends)
+            self.value(operation, self.settings.names.marker_path, ends)
             self._is_placed = True
 
     def request(
@@ -191,9 +197,15 @@ class ConsulRequests:
     ) -> HttpResponse:
         """Return an answer that is one; a key that is not there is an answer, too."""
         pause = _PAUSE
+        refusal: Refusal | None = None
         while True:
             token = self._token(operation)
-            answer = self._answer(operation, method, url, ends, token=token, body=body)
+            try:
+                answer = self._answer(operation, method, url, ends, token=token, body=body)
+            except Late:
+                if refusal is None:
+                    raise
+                raise self._refused(operation, refusal) from None  # that is what took the time
             refusal = answers.refusal(answer.status, answer.headers, answer.body)
             if refusal is None:
                 return answer
@@ -201,7 +213,7 @@ class ConsulRequests:
                 continue
             wait = refusal.pause or pause * random.uniform(0.5, 1.5)  # noqa: S311  no secret
             if refusal.why is not Why.BUSY or wait >= ends.left:
-                raise refused(self.settings.label, operation, refusal, self.settings.names)
+                raise self._refused(operation, refusal)
             runtime.Event().wait(wait)
             pause = min(1.0, 2 * pause)
 
@@ -233,6 +245,9 @@ class ConsulRequests:
             return self.settings.token.header
         except NoToken as exc:
             raise StoreUnavailable(self.settings.label, operation, str(exc)) from None
+
+    def _refused(self, operation: str, refusal: Refusal) -> StoreError:
+        return refused(self.settings.label, operation, refusal, self.settings.names)
 
     def no_consul(self, operation: str) -> StoreUnavailable:
         """Return the error for an answer that no Consul gives."""
