@@ -132,8 +132,16 @@ def test_records_of_one_environment_are_removed(
     consul_server.put(f"flagkeep/{name}/lease", "x")
     consul_server.put(others, "x")
     consul_server.put("flagkeep/not-base32!", "x")
+    before = set(consul_server.content("flagkeep/"))
     consul.remove_records(consul_server.url, consul_prefix)
-    assert sorted(consul_server.content("flagkeep/")) == sorted([others, "flagkeep/not-base32!"])
+    after = set(consul_server.content("flagkeep/"))
+    assert before - after == {
+        f"flagkeep/{name.rstrip('=').lower()}/record",
+        f"flagkeep/{name}/lease",
+    }
+    assert {others, "flagkeep/not-base32!"} <= after
+    for key in (others, "flagkeep/not-base32!"):
+        consul_server.delete(key)
     consul_server.delete("flagkeep/")
 
 
