@@ -14,7 +14,7 @@ from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import Tally
 from tests._async.dynamodb_stores import ME, Table, large, store_at, value
 from tests._async.store_suite import flag, flags, full, part, refs
-from tests.servers.dynamodb_faults import DynamoDBFaults, error
+from tests.servers.dynamodb_faults import DynamoDBFaults
 
 Open = Callable[..., AsyncDynamoDBStore]
 
@@ -349,10 +349,7 @@ async def test_what_cannot_be_kept_in_parts_either_is_named_and_holds_nothing_up
         "ValidationException": "too large, says the server",
     }
     for kind, expected in refusals.items():
-        faults.on(
-            "TransactWriteItems",
-            lambda _, __, kind=kind: error(kind, "too large, says the server"),
-        )
+        faults.error("TransactWriteItems", kind, message="too large, says the server")
         caplog.clear()
         await store.replace(full({"big": large("big", 2), **flags(a=2)}), ME)
         contents = await store.get_all()

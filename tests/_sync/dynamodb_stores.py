@@ -13,7 +13,7 @@ ME = WriterRecord(writer="me")
 PATIENT = 20.0  # seconds for one answer of a server on a busy machine
 
 
-def store_at(url: str, table: str, **more: Any) -> DynamoDBStore:
+def store_at(url: str | None, table: str, **more: Any) -> DynamoDBStore:
     settings = {
         "endpoint": url,
         "region": REGION,

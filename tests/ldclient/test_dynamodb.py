@@ -224,3 +224,48 @@ except NotImplementedError as exc:
         done.stdout
         == f"a {what} store in DynamoDB needs an extra: pip install 'flagkeep[dynamodb]'\n"
     ), done.stderr
+
+
+# On a small machine boto3 is imported for seconds. Evaluations have one.
+SLOW_IMPORT: Final = """
+import sys, time
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "botocore.session":
+            time.sleep(3)
+
+sys.meta_path.insert(0, Slow())
+
+import asyncio
+from flagkeep.ldclient import AsyncLDClient, Config, Context, LDClient
+from flagkeep.ldclient.async_config import AsyncConfig
+from flagkeep.ldclient.integrations import DynamoDB
+
+table, colour = sys.argv[1:]
+user = Context.create("u")
+
+async def ask():
+    store = DynamoDB.async_feature_store(table)
+    client = AsyncLDClient(AsyncConfig("", feature_store=store, use_ldd=True))
+    print(await client.variation("f", user, "default"))
+    await client.close()
+
+if colour == "asyncio":
+    asyncio.run(ask())
+else:
+    store = DynamoDB.new_feature_store(table)
+    client = LDClient(Config("", feature_store=store, use_ldd=True))
+    print(client.variation("f", user, "default"))
+    client.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_environment")
+@pytest.mark.parametrize("colour", ["threads", "asyncio"])
+def test_the_first_evaluation_does_not_wait_for_an_import(dynamodb_table: str, colour: str) -> None:
+    store = DynamoDB.new_feature_store(dynamodb_table)
+    store.init(environment(f="stored"))
+    store.close()
+    assert run(SLOW_IMPORT, dynamodb_table, colour) == "stored\n"

@@ -107,7 +107,7 @@ _OF_DRIVER: Final = {
 
 _ABOUT_KEYS: Final = re.compile(
     r"conditions on the keys|key condition|key element|key schema|missing the key"
-    r"|required keys was not given|type mismatch for key",
+    r"|required keys was not given|type mismatch for key|does not match schema type",
     re.IGNORECASE,
 )
 _ACTION: Final = re.compile(r"\b(?:dynamodb|kms|sts):[A-Za-z]+")
@@ -119,6 +119,10 @@ _SCHEMA: Final = (
 
 class TooSlow(Exception):
     """There was no answer within so many seconds, which are its argument."""
+
+
+class OutOfTime(StoreUnavailable):
+    """There was no answer in the time that the caller has given."""
 
 
 class NotAnObject(Exception):
@@ -165,31 +169,32 @@ class ConditionFailed(StoreUnavailable):
         self.row = row
 
 
-def translated(
-    exc: BaseException, settings: Settings, operation: str, region: str | None
-) -> StoreError:
+def translated(exc: BaseException, settings: Settings, operation: str, client: Any) -> StoreError:
     """Return what an error means to the user of a store.
 
     Args:
         exc: of the driver, or of the system.
         settings: how the table is reached.
         operation: what was tried.
-        region: of the client, if known.
+        client: of the driver; None if there is none yet.
     """
     store = settings.label
+    meta = getattr(client, "meta", None)
     if isinstance(exc, TooSlow):
         reason = f"no answer within {exc.args[0]:.3g} s: from the DNS, the credentials or the table"
-        return StoreUnavailable(store, operation, reason)
+        return OutOfTime(store, operation, reason)
     response = getattr(exc, "response", None)
     if _is(exc, "ClientError") and isinstance(response, Mapping):
-        return _of_service(response, settings, operation, region)
+        return _of_service(response, settings, operation, getattr(meta, "region_name", None))
     names = [kind.__name__ for kind in type(exc).__mro__]
     if "ConnectionClosedError" in names:
         return Lost(store, operation, _OF_DRIVER["ConnectionClosedError"])
     for name in names:
         if name in _OF_DRIVER:
             return StoreUnavailable(store, operation, _OF_DRIVER[name])
-    return StoreUnavailable(store, operation, _of_network(exc, names, settings))
+    return StoreUnavailable(
+        store, operation, _of_network(exc, names, getattr(meta, "config", None))
+    )
 
 
 def _of_service(
@@ -266,12 +271,12 @@ def _denial(text: str) -> str:
     )
 
 
-def _of_network(exc: BaseException, names: list[str], settings: Settings) -> str:
+def _of_network(exc: BaseException, names: list[str], config: Any) -> str:
     """Return why there was no conversation."""
     if "ReadTimeoutError" in names:
-        return f"no answer within {settings.timeout:.3g} s"
+        return f"no answer within {_seconds(config, 'read_timeout')} s"
     if "ConnectTimeoutError" in names:
-        return f"no connection within {settings.connect_timeout:.3g} s"
+        return f"no connection within {_seconds(config, 'connect_timeout')} s"
     if "SSLError" in names:
         return _of_tls(str(exc))
     causes = list(_causes(exc))
@@ -284,6 +289,12 @@ def _of_network(exc: BaseException, names: list[str], settings: Settings) -> str
     if isinstance(exc, ValueError):
         return "boto3 cannot work with these settings: check endpoint, region and options"
     return f"boto3 failed with {type(exc).__name__}"
+
+
+def _seconds(config: Any, name: str) -> str:
+    """Return a timeout of the client, which may have been made by somebody else."""
+    seconds = getattr(config, name, None)
+    return f"{seconds:.3g}" if isinstance(seconds, int | float) else "its"
 
 
 def _of_tls(text: str) -> str:

@@ -4,7 +4,7 @@ Rules of this module:
 - A call ends in time whatever hangs: the DNS, a program that hands out credentials, the server.
   None of these can be interrupted, so a call runs on a thread of its own that is left behind when
   time is up. That costs 0.1 ms of the 2 that a read takes.
-- Nothing is imported, made or connected before the first call.
+- Nothing is imported, made or connected before the first call, unless somebody says `prepare`.
 - A client is never used in another process than the one that made it: the child makes its own. A
   client that was given is its owner's to look after.
 """
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from flagkeep._runtime import at_exit as exits
 from flagkeep._runtime import fork, threads
-from flagkeep._runtime.dynamodb_driver import new_client
+from flagkeep._runtime.dynamodb_driver import load, new_client
 from flagkeep._runtime.dynamodb_errors import NotAnObject, TooSlow, translated
 from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep._runtime.greenlets import ThreadOfOneProcess
@@ -57,6 +57,7 @@ class DynamoDBSession:
         method: str,
         arguments: Mapping[str, Any],
         timeout: float | None = None,
+        of: float | None = None,
     ) -> Answer:
         """Return the answer to one request.
 
@@ -65,6 +66,7 @@ class DynamoDBSession:
             method: of boto3's client.
             arguments: of that.
             timeout: seconds for all of it; None: half a minute, but for a client that was given.
+            of: the seconds of which these are left, for errors.
 
         Raises:
             StoreError: there was none, or it was a refusal.
@@ -74,11 +76,11 @@ class DynamoDBSession:
         if self._is_closed:
             raise StoreClosed(self.label, operation)
         if timeout is None and self._settings.client is None:
-            timeout = LONGEST
+            timeout = LONGEST + self._settings.timeout
         ends = None if timeout is None else time.monotonic() + timeout
 
         def ask() -> Answer:
-            client = self._ready_client(timeout, ends)
+            client = self._ready_client(ends)
             try:
                 answer: Answer = getattr(client, method)(**arguments)
             finally:
@@ -90,8 +92,29 @@ class DynamoDBSession:
             return ask() if timeout is None else self._within(operation, timeout, ask)
         except StoreError:
             raise
+        except TooSlow:
+            late = TooSlow(timeout if of is None else of)
+            raise translated(late, self._settings, operation, self._client) from None
         except Exception as exc:  # noqa: BLE001  whatever the driver and its plugins raise
-            raise translated(exc, self._settings, operation, self._region()) from None
+            raise translated(exc, self._settings, operation, self._client) from None
+
+    def prepare(self) -> None:
+        """Begin to make the client, beside the caller; what goes wrong is told by the first call.
+
+        Where no thread can run, only what no server is asked for is done, at once.
+        """
+        if not fork.MARK[0]:
+            fork.settle()
+        if self._client is not None or self._is_closed:
+            return
+        if threads.needs_pumping() or not Aside(self._prepared).start():
+            load()
+
+    def _prepared(self) -> Answer:
+        client = self._ready_client(None)
+        if self._is_closed:  # meanwhile
+            self._close_own(client)
+        return {}
 
     def close(self) -> None:
         """Close the connections, those that are in use when they are not any more."""
@@ -106,13 +129,13 @@ class DynamoDBSession:
             _abandoned.append(self._client)
             self._client = None
 
-    def _ready_client(self, timeout: float | None, ends: float | None) -> Any:
+    def _ready_client(self, ends: float | None) -> Any:
         if self._client is not None:
             return self._client
         lock = self._lock
         patience = -1 if ends is None else max(0.0, ends - time.monotonic())
         if not lock.acquire(timeout=min(patience, threading.TIMEOUT_MAX)):
-            raise TooSlow(timeout)
+            raise TooSlow
         try:
             if self._client is None:
                 self._client = new_client(self._settings)
@@ -123,10 +146,6 @@ class DynamoDBSession:
     def _close_own(self, client: Any) -> None:
         if client is not None and self._settings.client is None:
             client.close()
-
-    def _region(self) -> str | None:
-        meta = getattr(self._client, "meta", None)
-        return getattr(meta, "region_name", None)
 
     def _within(self, operation: str, seconds: float, ask: Callable[[], Answer]) -> Answer:
         """Return the answer, or raise what `ask` raises, in so many seconds.
@@ -146,7 +165,7 @@ class DynamoDBSession:
             left = self._left
             left.add(aside)
             aside.after(lambda: left.discard(aside))
-            raise TooSlow(seconds)
+            raise TooSlow
         return aside.result()
 
 

@@ -1,8 +1,9 @@
 """How the official names for stores in DynamoDB become stores of flagkeep."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol, TypeVar
 
+from flagkeep._runtime.dynamodb_driver import load
 from flagkeep.ldclient._big_segments import AsyncBigSegments, BigSegments
 from flagkeep.ldclient._drivers import BIG_SEGMENTS, FLAGS, with_driver
 from flagkeep.ldclient._store_core import AsyncStoreCore, StoreCore
@@ -14,7 +15,7 @@ _Options = Mapping[str, Any] | None
 
 
 def dynamodb_core(table: str, prefix: str | None, dynamodb_opts: _Options) -> StoreCore:
-    """Return the calls to a table; nothing connects, or looks for credentials, yet.
+    """Return the calls to a table. boto3 is imported; nothing connects yet.
 
     Args:
         table: its name or ARN.
@@ -29,7 +30,7 @@ def dynamodb_core(table: str, prefix: str | None, dynamodb_opts: _Options) -> St
     from flagkeep.stores import DynamoDBStore  # noqa: PLC0415  not every program has one
 
     given = _arguments(prefix, dynamodb_opts)
-    make = with_driver(lambda: DynamoDBStore(table, **given), f"{FLAGS} {_IN_DYNAMODB}")
+    make = _warm(lambda: DynamoDBStore(table, **given), FLAGS)
     return StoreCore(make(), make, DESCRIPTION)
 
 
@@ -38,7 +39,7 @@ def async_dynamodb_core(table: str, prefix: str | None, dynamodb_opts: _Options)
     from flagkeep.stores import AsyncDynamoDBStore  # noqa: PLC0415  it needs asyncio
 
     given = _arguments(prefix, dynamodb_opts)
-    make = with_driver(lambda: AsyncDynamoDBStore(table, **given), f"{FLAGS} {_IN_DYNAMODB}")
+    make = _warm(lambda: AsyncDynamoDBStore(table, **given), FLAGS)
     return AsyncStoreCore(make(), make, DESCRIPTION)
 
 
@@ -47,9 +48,7 @@ def dynamodb_big_segments(table: str, prefix: str | None, dynamodb_opts: _Option
     from flagkeep.stores import DynamoDBBigSegmentStore  # noqa: PLC0415  not every program has one
 
     given = _arguments(prefix, dynamodb_opts)
-    make = with_driver(
-        lambda: DynamoDBBigSegmentStore(table, **given), f"{BIG_SEGMENTS} {_IN_DYNAMODB}"
-    )
+    make = _warm(lambda: DynamoDBBigSegmentStore(table, **given), BIG_SEGMENTS)
     return BigSegments(make)
 
 
@@ -60,10 +59,43 @@ def async_dynamodb_big_segments(
     from flagkeep.stores import AsyncDynamoDBBigSegmentStore  # noqa: PLC0415  it needs asyncio
 
     given = _arguments(prefix, dynamodb_opts)
-    make = with_driver(
-        lambda: AsyncDynamoDBBigSegmentStore(table, **given), f"{BIG_SEGMENTS} {_IN_DYNAMODB}"
-    )
+    make = _warm(lambda: AsyncDynamoDBBigSegmentStore(table, **given), BIG_SEGMENTS)
     return AsyncBigSegments(make)
+
+
+class _Store(Protocol):
+    """What can make ready for its first call."""
+
+    def prepare(self) -> None:
+        """Begin to do so; returns at once."""
+
+
+S = TypeVar("S", bound=_Store)
+
+
+def _warm(make: Callable[[], S], what: str) -> Callable[[], S]:
+    """Return `make` with the official error where boto3 is missing, and ready for what comes.
+
+    As with the official SDK, the first call, in the factory, waits until boto3 is imported: no
+    evaluation has to within the second that it may take. The stores that are made after that are
+    lent to clients, so they look for credentials at once.
+
+    Args:
+        make: makes a store.
+        what: for.
+    """
+    made = with_driver(make, f"{what} {_IN_DYNAMODB}")
+    is_first = iter((True,))
+
+    def warm() -> S:
+        store = made()
+        if next(is_first, False):
+            load()
+        else:
+            store.prepare()
+        return store
+
+    return warm
 
 
 def _arguments(prefix: str | None, dynamodb_opts: _Options) -> dict[str, Any]:

@@ -333,6 +333,20 @@ class Requests:
             "ExpressionAttributeNames": _named("#n", "#k", "#v", "#w", "#p"),
         }
 
+    def query_one(self, namespace: str, start: Key | None = None) -> Arguments:
+        """Ask whether there is a row whose key is that of its namespace.
+
+        It is refused unless the table has the keys that it must have, both, and each in its place;
+        the read of a single row is not.
+        """
+        query = self.query(namespace, start)
+        return {
+            **query,
+            "ProjectionExpression": "#k",
+            "KeyConditionExpression": "#n = :namespace AND begins_with(#k, :namespace)",
+            "ExpressionAttributeNames": _named("#n", "#k"),
+        }
+
     def query_odd(self, namespace: str, start: Key | None = None) -> Arguments:
         """Read the keys of the rows on a page that may be tombstones, or cannot be read."""
         return {

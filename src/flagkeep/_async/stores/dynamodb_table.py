@@ -1,7 +1,7 @@
 """How a store asks its table: one request after the other, again where that helps, and in time.
 
-Every request is a job of its own for the one thread, so that reads pass between the many requests
-of a full replace, and nobody waits behind a pause.
+Every request is a job of its own, so that nobody waits behind a pause, and reads pass between the
+many requests of a full replace.
 """
 
 import logging
@@ -9,13 +9,21 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
+from flagkeep._async.stores.dynamodb_workers import AsyncWorkers
 from flagkeep._runtime import aio as runtime
-from flagkeep._runtime.dynamodb_errors import UNCLEAR, Busy, ConditionFailed, Lost, Shaky
+from flagkeep._runtime.dynamodb_errors import (
+    UNCLEAR,
+    Busy,
+    ConditionFailed,
+    Lost,
+    OutOfTime,
+    Shaky,
+)
 from flagkeep._runtime.dynamodb_session import DynamoDBSession
 from flagkeep._runtime.dynamodb_settings import Settings
-from flagkeep.errors import StoreClosed, StoreError, StoreUnavailable
+from flagkeep.errors import StoreClosed, StoreCorrupt, StoreError, StoreUnavailable
 from flagkeep.storage.dynamodb_layout import (
     KEYS_PER_READ,
     Arguments,
@@ -36,11 +44,27 @@ _WRITERS: Final = frozenset(("clear", "replace", "upsert"))
 _PAUSE: Final = 0.05  # seconds; twice as long every time, up to
 _LONGEST_PAUSE: Final = 3.0
 _SHORT_PAUSE: Final = 0.005
+_LONGEST_SHORT_PAUSE: Final = 0.5
 _NOTHING: Final = 0.001
-ATTEMPTS: Final = 10
+ATTEMPTS: Final = 20
 
 Answer = dict[str, Any]
 Ask = Callable[[str, Key | None], Arguments]
+
+
+class Limit(NamedTuple):
+    """How long something may take.
+
+    Attributes:
+        seconds: for all of it, for errors; None: any number.
+        ends: when they are over.
+    """
+
+    seconds: float | None
+    ends: float
+
+
+UNLIMITED: Final = Limit(None, math.inf)
 
 
 class AsyncDynamoDBTable:
@@ -52,45 +76,51 @@ class AsyncDynamoDBTable:
     Attributes:
         label: what errors call it.
         requests: what is asked of it.
+        has_keys: whether its keys are as they must be; None: nobody has looked.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._session = DynamoDBSession(settings)
-        self._worker = runtime.Worker("flagkeep-dynamodb")
+        self._workers = AsyncWorkers("flagkeep-dynamodb")
         self._closed = runtime.Event()
         self._said_busy_at = -math.inf
         self.label = settings.label
         self.requests = Requests(settings.table)
+        self.has_keys: bool | None = None
 
     def check_open(self, operation: str) -> None:
         """Raise StoreClosed if it is closed."""
         if self._closed.is_set():
             raise StoreClosed(self.label, operation)
 
+    def prepare(self) -> None:
+        """Begin to make ready for the first request, beside the caller."""
+        self._session.prepare()
+
     @staticmethod
-    def ends(timeout: float | None) -> float:
-        """Return when something must be over that may take so many seconds; None: any number."""
-        return math.inf if timeout is None else runtime.monotonic() + timeout
+    def limit(timeout: float | None) -> Limit:
+        """Return the limit of what begins now and may take so many seconds; None: any number."""
+        return UNLIMITED if timeout is None else Limit(timeout, runtime.monotonic() + timeout)
 
     # --- reading ------------------------------------------------------------------------------
 
-    async def get(self, operation: str, place: Place, ends: float = math.inf) -> Row | None:
+    async def get(self, operation: str, place: Place, limit: Limit = UNLIMITED) -> Row | None:
         """Return one row, as it is now; None if there is none."""
-        answer = await self.ask(operation, "get_item", self.requests.get(place), ends)
+        answer = await self.ask(operation, "get_item", self.requests.get(place), limit)
         return answer.get("Item")
 
     async def get_many(
-        self, operation: str, places: Iterable[Place], ends: float = math.inf
+        self, operation: str, places: Iterable[Place], limit: Limit = UNLIMITED
     ) -> dict[Place, Row]:
         """Return those rows that are there, as they are now."""
         keys = [place.as_key() for place in dict.fromkeys(places)]
         found: dict[Place, Row] = {}
         for at in range(0, len(keys), KEYS_PER_READ):
-            pauses = self._pauses(operation, ends)
+            pauses = self._pauses(operation, limit)
             left: Sequence[Key] = keys[at : at + KEYS_PER_READ]
             while left:
                 arguments = self.requests.get_many(left)
-                answer = await self.ask(operation, "batch_get_item", arguments, ends)
+                answer = await self.ask(operation, "batch_get_item", arguments, limit)
                 for row in _flat(answer.get("Responses")):
                     found[Place(row["namespace"]["S"], row["key"]["S"])] = row
                 undone = answer.get("UnprocessedKeys") or {}
@@ -105,13 +135,17 @@ class AsyncDynamoDBTable:
         ask: Ask,
         namespace: str,
         take: Callable[[list[Row]], None],
-        ends: float = math.inf,
+        limit: Limit = UNLIMITED,
     ) -> None:
         """Hand all rows of a namespace to `take`, page by page, on the thread they arrive on."""
         start: Key | None = None
         while True:
             arguments = ask(namespace, start)
-            start = await self._ask(operation, "query", arguments, ends, partial(_taken, take))
+            try:
+                start = await self._ask(operation, "query", arguments, limit, partial(_taken, take))
+            except StoreCorrupt:
+                self.has_keys = False
+                raise
             if start is None:
                 return
 
@@ -119,7 +153,7 @@ class AsyncDynamoDBTable:
 
     async def write(self, operation: str, batch: Sequence[Arguments]) -> None:
         """Put and delete rows, as many as one request may hold; done when all of it is done."""
-        pauses = self._pauses(operation, math.inf)
+        pauses = self._pauses(operation, UNLIMITED)
         left = batch
         while left:
             arguments = self.requests.write(left)
@@ -168,20 +202,24 @@ class AsyncDynamoDBTable:
             try:
                 await self.put_if(operation, self.requests.put_over(new, row))
             except ConditionFailed as exc:
-                row = exc.row or await self.get(operation, place)
+                if attempt == 0 and exc.row is not None:
+                    row = exc.row
+                    continue
+                await self.pause_after(operation, attempt)
+                row = await self.get(operation, place)
             except UNCLEAR:
+                await self.pause_after(operation, attempt)
                 row = await self.get(operation, place)
                 if row == new:
                     return
             else:
                 return
-            await self.pause_after(operation, attempt)
         raise self.outpaced(operation)
 
     # --- asking -------------------------------------------------------------------------------
 
     async def ask(
-        self, operation: str, method: str, arguments: Arguments, ends: float = math.inf
+        self, operation: str, method: str, arguments: Arguments, limit: Limit = UNLIMITED
     ) -> Answer:
         """Return the answer to a request.
 
@@ -189,12 +227,12 @@ class AsyncDynamoDBTable:
             operation: of the store.
             method: of boto3's client.
             arguments: of that.
-            ends: when it must be over.
+            limit: on all of what it is a part of.
 
         Raises:
             StoreError: there is none in time, or it is a refusal.
         """
-        return await self._ask(operation, method, arguments, ends, _whole)
+        return await self._ask(operation, method, arguments, limit, _whole)
 
     async def ask_once(self, operation: str, method: str, arguments: Arguments) -> Answer:
         """Return the answer to a request that must not be done twice.
@@ -203,10 +241,11 @@ class AsyncDynamoDBTable:
             UNCLEAR: nobody can tell whether it was done.
             StoreError: it was not.
         """
-        pauses = self._pauses(operation, math.inf)
+        pauses = self._pauses(operation, UNLIMITED)
+        call = partial(self._session.call, operation, method, arguments)
         while True:
             try:
-                return await self._worker.run(self._session.call, operation, method, arguments)
+                return await self._workers.run(call)
             except Busy as exc:
                 await pauses.before_another_try(exc)
 
@@ -215,34 +254,38 @@ class AsyncDynamoDBTable:
         operation: str,
         method: str,
         arguments: Arguments,
-        ends: float,
+        limit: Limit,
         take: Callable[[Answer], T],
     ) -> T:
         """Return what `take` makes of an answer, on the thread that it arrives on."""
-        pauses = self._pauses(operation, ends)
+        pauses = self._pauses(operation, limit)
         while True:
-            left = None if ends == math.inf else max(_NOTHING, ends - runtime.monotonic())
-            call = partial(self._session.call, operation, method, arguments, left)
+            left = None
+            if limit.seconds is not None:
+                left = max(_NOTHING, limit.ends - runtime.monotonic())
+            call = partial(self._session.call, operation, method, arguments, left, limit.seconds)
             try:
-                return await self._worker.run(_asked, call, take)
+                return await self._workers.run(partial(_asked, call, take))
             except (Busy, Shaky) as exc:
                 await pauses.before_another_try(exc)
             except Lost as exc:
                 pauses.note_loss(exc)
+            except OutOfTime as exc:
+                raise pauses.why or exc from None
 
     async def work(self, fn: Callable[[], T]) -> T:
         """Return what `fn` makes of much data, on the thread that asks."""
-        return await self._worker.run(fn)
+        return await self._workers.run(fn)
 
     async def aclose(self) -> None:
         """Let go of everything at once, whatever hangs; a second call does nothing."""
         if not self._closed.is_set():
             self._closed.set()
             self._session.close()
-            self._worker.close()
+            self._workers.close()
 
-    def _pauses(self, operation: str, ends: float) -> "AsyncPauses":
-        return AsyncPauses(self, operation, ends)
+    def _pauses(self, operation: str, limit: Limit) -> "AsyncPauses":
+        return AsyncPauses(self, operation, limit.ends)
 
     def busy(self, operation: str) -> Busy:
         """Return what is wrong if the table takes a part of a request only, and then nothing."""
@@ -263,7 +306,8 @@ class AsyncDynamoDBTable:
 
     async def pause_after(self, operation: str, attempt: int) -> None:
         """Wait before something that others were faster with is tried again."""
-        await self.pause(operation, _SHORT_PAUSE * 2.0**attempt * random.uniform(0.5, 1.5))  # noqa: S311  not as long as they
+        longest = min(_LONGEST_SHORT_PAUSE, _SHORT_PAUSE * 2.0**attempt)
+        await self.pause(operation, longest * random.uniform(0.2, 1.0))  # noqa: S311  not as long as they
 
     async def pause(self, operation: str, seconds: float) -> None:
         """Wait.
@@ -282,9 +326,21 @@ class AsyncPauses:
         table: where it is made.
         operation: of the store.
         ends: when it must be over.
+
+    Attributes:
+        why: what it has been tried again for last.
     """
 
-    __slots__ = ("_ends", "_gives_up", "_has_lost", "_number", "_operation", "_patience", "_table")
+    __slots__ = (
+        "_ends",
+        "_gives_up",
+        "_has_lost",
+        "_number",
+        "_operation",
+        "_patience",
+        "_table",
+        "why",
+    )
 
     def __init__(self, table: AsyncDynamoDBTable, operation: str, ends: float) -> None:
         self._table = table
@@ -292,6 +348,7 @@ class AsyncPauses:
         self._ends = ends
         self._patience = _WRITERS_PATIENCE if operation in _WRITERS else _PATIENCE
         self._has_lost = False
+        self.why: StoreError | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -318,6 +375,7 @@ class AsyncPauses:
         longest = min(_LONGEST_PAUSE, _PAUSE * 2.0**self._number)
         seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311  not as long as the others
         self._number += 1
+        self.why = why
         if runtime.monotonic() + seconds >= self._gives_up:
             raise why from None
         if self._number > 1:

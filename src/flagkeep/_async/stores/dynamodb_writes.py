@@ -176,9 +176,11 @@ class AsyncDynamoDBWrites:
             try:
                 old = await self._table.put_if(operation, request)
             except ConditionFailed as exc:
-                if attempt:
+                row_seen = exc.row
+                if attempt:  # what it was before a pause is nothing to go by
                     await self._table.pause_after(operation, attempt)
-                seen = await self._look(operation, ref, exc.row)
+                    row_seen = None
+                seen = await self._look(operation, ref, row_seen)
                 continue
             except UNCLEAR as exc:
                 await self._table.pause_after(operation, attempt)

@@ -11,6 +11,7 @@ from flagkeep._runtime.dynamodb_settings import (
     DEFAULT_TIMEOUT,
     Settings,
 )
+from flagkeep.errors import StoreMissing, StoreUnavailable
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
@@ -94,6 +95,13 @@ class DynamoDBStore:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label} prefix={self._prefix!r}>"
 
+    def prepare(self) -> None:
+        """Begin to import boto3, to look for credentials and to make a client; returns at once.
+
+        Otherwise the first call does so, within its own time. What goes wrong, that call tells.
+        """
+        self._table.prepare()
+
     def get_many(
         self, wanted: Iterable[ItemRef], *, timeout: float | None = None
     ) -> dict[ItemRef, SerializedItem]:
@@ -105,19 +113,24 @@ class DynamoDBStore:
         """
         operation = "get_many"
         self._table.check_open(operation)
-        return self._reads.get_many(operation, wanted, self._table.ends(timeout))
+        return self._reads.get_many(operation, wanted, self._table.limit(timeout))
 
     def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything; what is being written meanwhile may be there in part."""
         operation = "get_all"
         self._table.check_open(operation)
-        return self._reads.get_all(operation, self._table.ends(timeout))
+        return self._reads.get_all(operation, self._table.limit(timeout))
 
     def is_initialized(self, *, timeout: float | None = None) -> bool:
         """Return whether a full set was ever written."""
         operation = "is_initialized"
         self._table.check_open(operation)
-        return self._reads.is_initialized(operation, self._table.ends(timeout))
+        try:
+            return self._reads.is_initialized(operation, self._table.limit(timeout))
+        except StoreMissing as exc:
+            # A client would wait for the first write to make what is missing, and say nothing.
+            # Somebody else has to make a table.
+            raise StoreUnavailable(exc.store, exc.operation, exc.reason) from None
 
     def read_record(self) -> WriterRecord | None:
         """Return who wrote last; None if nobody said."""

@@ -86,6 +86,13 @@ class DynamoDBBigSegmentStore:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label} prefix={self._prefix!r}>"
 
+    def prepare(self) -> None:
+        """Begin to import boto3, to look for credentials and to make a client; returns at once.
+
+        Otherwise the first call does so, within its own time. What goes wrong, that call tells.
+        """
+        self._table.prepare()
+
     def get_metadata(self, *, timeout: float | None = None) -> BigSegmentMetadata:
         """Return how old the data is; `timeout` as for `get_membership`."""
         place = Place(*self._names.metadata)
@@ -115,4 +122,4 @@ class DynamoDBBigSegmentStore:
         self, operation: str, place: Place, timeout: float | None
     ) -> Mapping[str, Any] | None:
         self._table.check_open(operation)
-        return self._table.get(operation, place, self._table.ends(timeout))
+        return self._table.get(operation, place, self._table.limit(timeout))

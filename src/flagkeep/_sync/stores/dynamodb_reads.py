@@ -1,11 +1,10 @@
 """How a store in DynamoDB reads: rows, and for what is too large for one, parts."""
 
-import math
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from flagkeep._sync.stores.dynamodb_table import DynamoDBTable
+from flagkeep._sync.stores.dynamodb_table import UNLIMITED, DynamoDBTable, Limit
 from flagkeep.errors import StoreError
 from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage import dynamodb_parts as parts
@@ -56,10 +55,12 @@ class DynamoDBReads:
         self._last = NOTHING
 
     def get_many(
-        self, operation: str, wanted: Iterable[ItemRef], ends: float = math.inf
+        self, operation: str, wanted: Iterable[ItemRef], limit: Limit = UNLIMITED
     ) -> dict[ItemRef, SerializedItem]:
         """Return those of `wanted` that are there, tombstones included."""
-        seen = self.look(operation, wanted, ends)
+        seen = self.look(operation, wanted, limit)
+        if self._table.has_keys is False:  # single rows can be read all the same
+            self.is_initialized(operation, limit)
         found = {}
         for ref, one in seen.items():
             if isinstance(one.item, SerializedItem):
@@ -69,22 +70,22 @@ class DynamoDBReads:
         return found
 
     def look(
-        self, operation: str, wanted: Iterable[ItemRef], ends: float = math.inf
+        self, operation: str, wanted: Iterable[ItemRef], limit: Limit = UNLIMITED
     ) -> dict[ItemRef, Seen]:
         """Return what is there of `wanted`, usable or not."""
         places = {
             ref: self._names.item(ref) for ref in dict.fromkeys(wanted) if can_be_stored(ref.key)
         }
-        rows = self.rows(operation, list(places.values()), ends)
+        rows = self.rows(operation, list(places.values()), limit)
         firsts: dict[ItemRef, Row] = {}
         missing = [ref for ref, place in places.items() if place not in rows]
         if missing:  # it may be there in parts alone
-            firsts = self.first_parts(operation, missing, ends)
+            firsts = self.first_parts(operation, missing, limit)
         seen = {}
         for ref, place in places.items():
             row, first = rows.get(place), firsts.get(ref)
             if row is not None or first is not None:
-                seen[ref] = self._put_together(operation, ref, row, first, ends)
+                seen[ref] = self._put_together(operation, ref, row, first, limit)
         return seen
 
     def after_doubt(
@@ -102,41 +103,51 @@ class DynamoDBReads:
         return seen
 
     def first_parts(
-        self, operation: str, refs: Iterable[ItemRef], ends: float = math.inf
+        self, operation: str, refs: Iterable[ItemRef], limit: Limit = UNLIMITED
     ) -> dict[ItemRef, Row]:
         """Return the first parts of those items that have any."""
         places = self._names.first_parts(refs)
-        rows = self.rows(operation, list(places.values()), ends)
+        rows = self.rows(operation, list(places.values()), limit)
         return {ref: rows[place] for ref, place in places.items() if place in rows}
 
     def rows(
-        self, operation: str, places: Sequence[Place], ends: float = math.inf
+        self, operation: str, places: Sequence[Place], limit: Limit = UNLIMITED
     ) -> dict[Place, Row]:
         """Return those rows that are there."""
         if len(places) != 1:
-            return self._table.get_many(operation, places, ends)
-        row = self._table.get(operation, places[0], ends)
+            return self._table.get_many(operation, places, limit)
+        row = self._table.get(operation, places[0], limit)
         return {} if row is None else {places[0]: row}
 
-    def get_all(self, operation: str, ends: float = math.inf) -> StoreContents:
+    def get_all(self, operation: str, limit: Limit = UNLIMITED) -> StoreContents:
         """Return everything. The marker is read first: what it promises is there after it."""
         table, gathering = self._table, Gathering(self._last)
-        marker = table.get(operation, self._names.marker, ends)
+        marker = table.get(operation, self._names.marker, limit)
         for kind, namespace in self._names.namespaces.items():
             take = partial(gathering.take, kind)
-            table.pages(operation, table.requests.query, namespace, take, ends)
+            table.pages(operation, table.requests.query, namespace, take, limit)
         own = self._names.own
-        table.pages(operation, table.requests.query, own, gathering.take_own, ends)
+        table.pages(operation, table.requests.query, own, gathering.take_own, limit)
         unsettled = table.work(gathering.settle)
-        for ref, one in (self.look(operation, unsettled, ends)).items():
+        for ref, one in (self.look(operation, unsettled, limit)).items():
             if one.item is not None:
                 gathering.put(ref, one.item)
         self._last = contents = gathering.contents(initialized=marker is not None)
         return contents
 
-    def is_initialized(self, operation: str, ends: float = math.inf) -> bool:
-        """Return whether the marker is there."""
-        return self._table.get(operation, self._names.marker, ends) is not None
+    def is_initialized(self, operation: str, limit: Limit = UNLIMITED) -> bool:
+        """Return whether the marker is there.
+
+        The first time it is asked for so that the keys of the table are seen to be right.
+        """
+        marker, table = self._names.marker, self._table
+        if table.has_keys:
+            return table.get(operation, marker, limit) is not None
+        rows: list[Row] = []
+        query = table.requests.query_one
+        table.pages(operation, query, marker.namespace, rows.extend, limit)
+        table.has_keys = True
+        return bool(rows)
 
     def record(self, operation: str) -> WriterRecord | None:
         """Return who wrote last."""
@@ -145,7 +156,7 @@ class DynamoDBReads:
     # --- parts --------------------------------------------------------------------------------
 
     def _put_together(
-        self, operation: str, ref: ItemRef, row: Row | None, first: Row | None, ends: float
+        self, operation: str, ref: ItemRef, row: Row | None, first: Row | None, limit: Limit
     ) -> Seen:
         """Return what a row, or in its place the first part, leads to."""
         count = 0
@@ -158,18 +169,18 @@ class DynamoDBReads:
             if overtaken is None:
                 return Seen(row, item, count)
             version, count = overtaken
-            whole = self._parts(operation, ref, range(count), ends)
+            whole = self._parts(operation, ref, range(count), limit)
             found = self._table.work(partial(parts.item_of, ref, whole, version))
             if isinstance(found, SerializedItem):
                 return Seen(row, found, count)
-            row = self._table.get(operation, self._names.item(ref), ends)
+            row = self._table.get(operation, self._names.item(ref), limit)
             if row is None:
-                first = self._table.get(operation, self._names.part(ref, 0), ends)
+                first = self._table.get(operation, self._names.part(ref, 0), limit)
         return Seen(row, None if row is None else item_of(ref.kind, row), count)
 
     def _parts(
-        self, operation: str, ref: ItemRef, numbers: Collection[int], ends: float
+        self, operation: str, ref: ItemRef, numbers: Collection[int], limit: Limit
     ) -> dict[int, Row]:
         places = {at: self._names.part(ref, at) for at in numbers}
-        rows = self.rows(operation, list(places.values()), ends)
+        rows = self.rows(operation, list(places.values()), limit)
         return {at: rows[place] for at, place in places.items() if place in rows}

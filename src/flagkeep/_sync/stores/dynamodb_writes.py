@@ -176,9 +176,11 @@ class DynamoDBWrites:
             try:
                 old = self._table.put_if(operation, request)
             except ConditionFailed as exc:
-                if attempt:
+                row_seen = exc.row
+                if attempt:  # what it was before a pause is nothing to go by
                     self._table.pause_after(operation, attempt)
-                seen = self._look(operation, ref, exc.row)
+                    row_seen = None
+                seen = self._look(operation, ref, row_seen)
                 continue
             except UNCLEAR as exc:
                 self._table.pause_after(operation, attempt)
