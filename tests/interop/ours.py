@@ -105,10 +105,11 @@ def as_change_set(is_segment: bool, item: Json) -> ChangeSet:  # noqa: FBT001  i
 
 
 def _write(file: Path, flags: Sequence[Json], segments: Sequence[Json]) -> None:
+    """Write a file with all the white space and escapes that a store must not get."""
     by_key = {"flags": {one["key"]: one for one in flags}}
     by_key["segments"] = {one["key"]: one for one in segments}
     new = file.with_suffix(".new")
-    new.write_text(json.dumps(by_key, ensure_ascii=False), encoding="utf-8")
+    new.write_text(json.dumps(by_key, indent=1), encoding="utf-8")
     new.replace(file)
 
 
