@@ -710,7 +710,7 @@ def test_writers_that_never_stop_are_given_up_on(
         return ask(request)
 
     faults.on(None, overtaken, where=lambda one: b'"cas"' in one.body or "cas=" in one.path)
-    with pytest.raises(StoreUnavailable, match="10 times in a row; nothing of this was written"):
+    with pytest.raises(StoreUnavailable, match="10 times in a row; 1 item was not written"):
         beset.upsert(part({"a": sized("a", 9, size)}))
     assert len(overtakings) == 10
     assert consul_server.get(f"{consul_prefix}/features/a") == b'{"n":10}'

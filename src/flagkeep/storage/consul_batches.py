@@ -15,7 +15,7 @@ from flagkeep.storage.consul_layout import Names, Operation
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.items import item_from_row
 from flagkeep.storage.ordering import write_order
-from flagkeep.storage.redis_layout import without
+from flagkeep.storage.updates import without
 
 MOST_OPERATIONS: Final = 64
 MOST_BYTES: Final = 512 * 1024 - 8192  # room for the record

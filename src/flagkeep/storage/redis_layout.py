@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
-from flagkeep.storage.contents import StoreContents, Tally, WriterRecord
-from flagkeep.storage.items import is_newer, item_from_row, row_as_it_is
+from flagkeep.storage.contents import StoreContents, WriterRecord
+from flagkeep.storage.items import item_from_row
+from flagkeep.storage.updates import Update
 
 DEFAULT_PREFIX: Final = "launchdarkly"
 NOTHING: Final = StoreContents(initialized=False, flags={}, segments={})
 
 Command = tuple[bytes, ...]
-Texts = Mapping[ItemRef, bytes | None]
 
 MULTI: Final[Command] = (b"MULTI",)
 EXEC: Final[Command] = (b"EXEC",)
@@ -51,17 +51,6 @@ for i = 1, #ARGV, 5 do
 end
 return 1
 """
-
-
-def can_be_stored(text: str) -> bool:
-    """Return whether a text has a UTF-8 form: one with a lone surrogate has none."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class Names:
@@ -137,7 +126,7 @@ class Names:
         if fields:
             yield (b"HSET", name, *fields)
 
-    def script(self, update: "Update") -> Command:
+    def script(self, update: Update) -> Command:
         """Write an update by the script, which answers 1, or 0 if something else is there now."""
         numbers = {kind: b"%d" % number for number, kind in enumerate(self.hashes, 1)}
         arguments: list[bytes] = []
@@ -151,7 +140,7 @@ class Names:
         keys = (*self.hashes.values(), self.own)
         return (b"EVAL", COMPARE_AND_SET, b"%d" % len(keys), *keys, *arguments)
 
-    def transaction(self, update: "Update") -> list[Command]:
+    def transaction(self, update: Update) -> list[Command]:
         """Write an update where WATCH has been said before its items were read."""
         rows = [(ref, item.data) for ref, (_, item) in update.items.items()]
         puts = list(self._puts(rows))
@@ -173,53 +162,6 @@ def large_items(changes: ChangeSet) -> dict[ItemRef, int]:
         if len(item.data) > LOWEST_LIMIT or 4 * len(key) > LOWEST_LIMIT
     }
     return {ref: size for ref, size in sizes.items() if size > LOWEST_LIMIT}
-
-
-def without(changes: ChangeSet, refs: Collection[ItemRef]) -> ChangeSet:
-    """Return `changes` without these items."""
-    kept = {ref: item for ref, item in changes.items() if ref not in refs}
-    return ChangeSet.partial(kept)
-
-
-class Update:
-    """What remains of a partial change set, given what the store holds.
-
-    Attributes:
-        items: what is to be written, each with the text that it takes the place of.
-        refused: what the store holds in the place of the others.
-        old_record: the text of the record that was read; None if there is none.
-        record: the text of the record to write; None if there is none to keep.
-    """
-
-    __slots__ = ("items", "old_record", "record", "refused")
-
-    def __init__(
-        self, changes: ChangeSet, texts: Texts, old_record: bytes | None, now: float
-    ) -> None:
-        record = WriterRecord.decode(old_record)
-        tally = Tally.of_record(record) if record else Tally()
-        self.items: dict[ItemRef, tuple[bytes | None, SerializedItem]] = {}
-        self.refused: dict[ItemRef, SerializedItem] = {}
-        for ref, item in changes.items():
-            text = texts.get(ref)
-            existing = _usable(ref, text)
-            if existing is not None and not is_newer(existing, item):
-                self.refused[ref] = existing
-                continue
-            if existing is not None:
-                tally.remove(ref, existing)
-            tally.add(ref, item)
-            self.items[ref] = (text, item)
-        self.old_record = old_record
-        self.record = record.after_change(tally, now).encode() if record else None
-
-
-def _usable(ref: ItemRef, text: bytes | None) -> SerializedItem | None:
-    """Return what a row holds; one that cannot be read protects nothing."""
-    if text is None:
-        return None
-    item = item_from_row(ref.kind, ref.key, None, text)
-    return item if isinstance(item, SerializedItem) else None
 
 
 def together(commands: Iterable[Command]) -> list[Command]:
@@ -280,15 +222,6 @@ def item_texts(refs: Collection[ItemRef], replies: Sequence[Any]) -> dict[ItemRe
 
 def _kinds(refs: Iterable[ItemRef]) -> Iterable[Kind]:
     return dict.fromkeys(ref.kind for ref in refs)
-
-
-def found_items(texts: Texts) -> dict[ItemRef, SerializedItem]:
-    """Return what is there; an unreadable text is handed on as it is."""
-    return {
-        ref: row_as_it_is(ref.kind, ref.key, None, text)
-        for ref, text in texts.items()
-        if text is not None
-    }
 
 
 def contents(reply: Sequence[Any], last: StoreContents = NOTHING) -> StoreContents:

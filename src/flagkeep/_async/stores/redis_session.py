@@ -7,6 +7,7 @@ from flagkeep._runtime.redis_errors import checked, is_refused
 from flagkeep._runtime.redis_settings import Settings
 from flagkeep.errors import ConfigError, MissingExtra, StoreClosed
 from flagkeep.storage import redis_layout as layout
+from flagkeep.storage.updates import can_be_stored
 
 if TYPE_CHECKING:
     from flagkeep._async.stores.redis_connections import AsyncConnections, AsyncLease
@@ -112,7 +113,7 @@ def checked_prefix(prefix: object) -> str:
     Raises:
         ConfigError: it has no UTF-8 form.
     """
-    if not isinstance(prefix, str) or not layout.can_be_stored(prefix):
+    if not isinstance(prefix, str) or not can_be_stored(prefix):
         raise ConfigError(f"prefix must be text without lone surrogates, not {prefix!r}")
     return prefix
 

@@ -1,10 +1,10 @@
 """How a store in Redis writes: in transactions that fail as a whole, and are then made again."""
 
 import logging
-import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from flagkeep._async.stores import attempts
 from flagkeep._runtime import aio as runtime
 from flagkeep._runtime.redis_errors import LONG, NO_SCRIPTS, CommandRefused, checked
 from flagkeep.errors import StoreError, StoreUnavailable
@@ -14,14 +14,12 @@ from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.items import item_from_row, without_unstorable
 from flagkeep.storage.ordering import write_order
+from flagkeep.storage.updates import Update, without
 
 if TYPE_CHECKING:
     from flagkeep._async.stores.redis_connections import AsyncConnections, AsyncLease
 
 log: Final = logging.getLogger("flagkeep.stores.redis")
-
-_ATTEMPTS: Final = 10
-_PAUSE: Final = 0.002  # seconds; grows with every attempt, up to 0.25
 
 
 class AsyncRedisWrites:
@@ -45,8 +43,8 @@ class AsyncRedisWrites:
         """
         changes, too_large = await self._storable("replace", changes)
         rows = [(ref, item.data) for ref, item in write_order(changes)]
-        for attempt in range(_ATTEMPTS):
-            await _pause(attempt)
+        for attempt in range(attempts.MOST):
+            await attempts.pause(attempt)
             async with self._connections.lease("replace") as lease:
                 kept: list[tuple[ItemRef, bytes]] = []
                 signed = record
@@ -65,8 +63,8 @@ class AsyncRedisWrites:
         Nothing is written unless everything still is what the decision was made on.
         """
         changes, _ = await self._storable("upsert", changes)
-        for attempt in range(_ATTEMPTS):
-            await _pause(attempt)
+        for attempt in range(attempts.MOST):
+            await attempts.pause(attempt)
             async with self._connections.lease("upsert") as lease:
                 update = await self._read_for(lease, changes)
                 if await self._written(lease, update):
@@ -89,7 +87,7 @@ class AsyncRedisWrites:
         kept = [(ref, text) for ref, text in found.items() if text is not None]
         return WriterRecord.decode(previous), kept
 
-    async def _read_for(self, lease: "AsyncLease", changes: ChangeSet) -> layout.Update:
+    async def _read_for(self, lease: "AsyncLease", changes: ChangeSet) -> Update:
         """Read what `changes` would take the place of, and say what is to be written."""
         refs = [ref for ref, _ in changes.items()]
         commands = [*self._names.items(refs), self._names.record()]
@@ -98,11 +96,11 @@ class AsyncRedisWrites:
         replies = checked(await lease.ask(commands))
         *texts, old_record = replies if self._may_script else replies[1:]
         found = layout.item_texts(refs, texts) if refs else {}
-        return layout.Update(changes, found, old_record, runtime.wall_time())
+        return Update(changes, found, old_record, runtime.wall_time())
 
     # --- writing ------------------------------------------------------------------------------
 
-    async def _written(self, lease: "AsyncLease", update: layout.Update) -> bool:
+    async def _written(self, lease: "AsyncLease", update: Update) -> bool:
         """Write an update; return False if it has to be made again."""
         if not update.items:
             if not self._may_script:  # the connection must not go on watching
@@ -128,10 +126,7 @@ class AsyncRedisWrites:
         return True
 
     def _outpaced(self, operation: str) -> StoreUnavailable:
-        reason = (
-            f"others wrote the same at the same time, {_ATTEMPTS} times in a row; nothing of this"
-            " was written"
-        )
+        reason = f"{attempts.OVERTAKEN}; nothing of this was written"
         return StoreUnavailable(self._connections.label, operation, reason)
 
     # --- what cannot be stored ----------------------------------------------------------------
@@ -149,7 +144,7 @@ class AsyncRedisWrites:
         problem = f"a text over {limit} bytes is too large for the server (proto-max-bulk-len)"
         for complaint in (*bad, *(BadItem(*ref, "$", problem) for ref in too_large)):
             log.warning("%s: not stored: %s", self._connections.label, complaint)
-        return (layout.without(kept, too_large) if too_large else kept), too_large
+        return (without(kept, too_large) if too_large else kept), too_large
 
     async def _limit_among(self, operation: str, sizes: Sequence[int]) -> int:
         """Return the largest of these sizes, in order, that the server takes."""
@@ -183,10 +178,3 @@ def _tally(changes: ChangeSet, kept: Iterable[tuple[ItemRef, bytes]]) -> Tally:
         if isinstance(item, SerializedItem):
             tally.add(ref, item)
     return tally
-
-
-async def _pause(attempt: int) -> None:
-    """Wait before any attempt but the first: longer each time, and not as long as the others."""
-    if attempt:
-        seconds = min(0.25, _PAUSE * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311
-        await runtime.Event().wait(seconds)

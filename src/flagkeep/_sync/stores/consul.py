@@ -22,7 +22,7 @@ from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage.consul_layout import DEFAULT_PREFIX
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
-from flagkeep.storage.redis_layout import can_be_stored, found_items
+from flagkeep.storage.updates import can_be_stored, found_items
 
 _LIKELY_SIZE: Final = 500  # bytes of an item
 

@@ -1,11 +1,11 @@
 """How a store in Consul writes: in transactions, one after the other, the marker last."""
 
 import logging
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from flagkeep._sync.stores import attempts
 from flagkeep._sync.stores.consul_requests import ConsulRequests, Deadline
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime.consul_errors import Late, NameRefused, TooLarge, Unreachable, rules
@@ -20,12 +20,9 @@ from flagkeep.storage.consul_layout import Operation, escaped
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.storage.items import without_unstorable
 from flagkeep.storage.ordering import write_order
-from flagkeep.storage.redis_layout import Update
+from flagkeep.storage.updates import Update
 
 log: Final = logging.getLogger("flagkeep.stores.consul")
-
-_ATTEMPTS: Final = 10
-_PAUSE: Final = 0.002  # seconds; grows with every attempt, up to 0.25
 
 
 class ConsulWrites:
@@ -203,17 +200,15 @@ class ConsulWrites:
     ) -> dict[ItemRef, SerializedItem]:
         """Write what is newer of items that go together; return what is there instead of others."""
         operation, changes = "upsert", ChangeSet.partial(items)
-        for attempt in range(_ATTEMPTS):
-            _pause(attempt)
+        for attempt in range(attempts.MOST):
+            attempts.pause(attempt)
             found = self._fresh(operation, items)
             texts = answers.texts(self._names, items, found)
             update = Update(changes, texts, self._record_in(found), runtime.wall_time())
             if not update.items or self._is_written(operation, update, found, limit):
                 return update.refused
-        reason = (
-            f"others wrote the same at the same time, {_ATTEMPTS} times in a row; nothing of this"
-            " was written"
-        )
+        count = "1 item was" if len(items) == 1 else f"{len(items)} items were"
+        reason = f"{attempts.OVERTAKEN}; {count} not written"
         raise StoreUnavailable(self._settings.label, operation, reason)
 
     def _is_written(
@@ -253,8 +248,8 @@ class ConsulWrites:
         """Write into the record what has been written already."""
         items = {ref: item for ref, (_, item) in update.items.items()}
         texts = {ref: text for ref, (text, _) in update.items.items()}
-        for attempt in range(_ATTEMPTS):
-            _pause(attempt)
+        for attempt in range(attempts.MOST):
+            attempts.pause(attempt)
             found = self._fresh(operation, ())
             old = self._record_in(found)
             record = Update(ChangeSet.partial(items), texts, old, runtime.wall_time()).record
@@ -307,10 +302,3 @@ class ConsulWrites:
 
     def _ends(self) -> Deadline:
         return self._requests.ends(None, LONG * self._settings.timeout)
-
-
-def _pause(attempt: int) -> None:
-    """Wait before any attempt but the first: longer each time, and not as long as the others."""
-    if attempt:
-        seconds = min(0.25, _PAUSE * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311
-        runtime.Event().wait(seconds)

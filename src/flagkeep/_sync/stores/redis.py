@@ -17,6 +17,7 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
+from flagkeep.storage.updates import can_be_stored, found_items
 
 if TYPE_CHECKING:
     from flagkeep._runtime.redis_threads import Client, Pool
@@ -101,19 +102,19 @@ class RedisStore:
         """
         operation = "get_many"
         self._session.check_open(operation)
-        refs = [ref for ref in wanted if layout.can_be_stored(ref.key)]
+        refs = [ref for ref in wanted if can_be_stored(ref.key)]
         if not refs:
             return {}
         if len(refs) == 1:  # nearly always, and cheaper than one of several
             (ref,) = refs
             (text,) = self._session.ask(operation, (self._names.item(ref),), timeout=timeout)
-            return layout.found_items({ref: text})
+            return found_items({ref: text})
         commands = self._names.items(refs)
         if len(commands) == 1:
             replies = self._session.ask(operation, commands, timeout=timeout)
         else:
             replies = self._session.ask_together(operation, commands, timeout=timeout)
-        return layout.found_items(layout.item_texts(refs, replies))
+        return found_items(layout.item_texts(refs, replies))
 
     def get_all(self, *, timeout: float | None = None) -> StoreContents:
         """Return everything, as of one moment."""

@@ -13,7 +13,8 @@ from flagkeep._runtime.redis_settings import (
 from flagkeep.config import RedisTLS
 from flagkeep.storage import big_segment_layout as layout
 from flagkeep.storage.big_segments import BigSegmentMetadata
-from flagkeep.storage.redis_layout import DEFAULT_PREFIX, can_be_stored
+from flagkeep.storage.redis_layout import DEFAULT_PREFIX
+from flagkeep.storage.updates import can_be_stored
 
 if TYPE_CHECKING:
     from flagkeep._runtime.redis_threads import Client, Pool

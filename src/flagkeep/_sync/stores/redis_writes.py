@@ -1,10 +1,10 @@
 """How a store in Redis writes: in transactions that fail as a whole, and are then made again."""
 
 import logging
-import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from flagkeep._sync.stores import attempts
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime.redis_errors import LONG, NO_SCRIPTS, CommandRefused, checked
 from flagkeep.errors import StoreError, StoreUnavailable
@@ -14,14 +14,12 @@ from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.items import item_from_row, without_unstorable
 from flagkeep.storage.ordering import write_order
+from flagkeep.storage.updates import Update, without
 
 if TYPE_CHECKING:
     from flagkeep._sync.stores.redis_connections import Connections, Lease
 
 log: Final = logging.getLogger("flagkeep.stores.redis")
-
-_ATTEMPTS: Final = 10
-_PAUSE: Final = 0.002  # seconds; grows with every attempt, up to 0.25
 
 
 class RedisWrites:
@@ -45,8 +43,8 @@ class RedisWrites:
         """
         changes, too_large = self._storable("replace", changes)
         rows = [(ref, item.data) for ref, item in write_order(changes)]
-        for attempt in range(_ATTEMPTS):
-            _pause(attempt)
+        for attempt in range(attempts.MOST):
+            attempts.pause(attempt)
             with self._connections.lease("replace") as lease:
                 kept: list[tuple[ItemRef, bytes]] = []
                 signed = record
@@ -65,8 +63,8 @@ class RedisWrites:
         Nothing is written unless everything still is what the decision was made on.
         """
         changes, _ = self._storable("upsert", changes)
-        for attempt in range(_ATTEMPTS):
-            _pause(attempt)
+        for attempt in range(attempts.MOST):
+            attempts.pause(attempt)
             with self._connections.lease("upsert") as lease:
                 update = self._read_for(lease, changes)
                 if self._written(lease, update):
@@ -89,7 +87,7 @@ class RedisWrites:
         kept = [(ref, text) for ref, text in found.items() if text is not None]
         return WriterRecord.decode(previous), kept
 
-    def _read_for(self, lease: "Lease", changes: ChangeSet) -> layout.Update:
+    def _read_for(self, lease: "Lease", changes: ChangeSet) -> Update:
         """Read what `changes` would take the place of, and say what is to be written."""
         refs = [ref for ref, _ in changes.items()]
         commands = [*self._names.items(refs), self._names.record()]
@@ -98,11 +96,11 @@ class RedisWrites:
         replies = checked(lease.ask(commands))
         *texts, old_record = replies if self._may_script else replies[1:]
         found = layout.item_texts(refs, texts) if refs else {}
-        return layout.Update(changes, found, old_record, runtime.wall_time())
+        return Update(changes, found, old_record, runtime.wall_time())
 
     # --- writing ------------------------------------------------------------------------------
 
-    def _written(self, lease: "Lease", update: layout.Update) -> bool:
+    def _written(self, lease: "Lease", update: Update) -> bool:
         """Write an update; return False if it has to be made again."""
         if not update.items:
             if not self._may_script:  # the connection must not go on watching
@@ -128,10 +126,7 @@ class RedisWrites:
         return True
 
     def _outpaced(self, operation: str) -> StoreUnavailable:
-        reason = (
-            f"others wrote the same at the same time, {_ATTEMPTS} times in a row; nothing of this"
-            " was written"
-        )
+        reason = f"{attempts.OVERTAKEN}; nothing of this was written"
         return StoreUnavailable(self._connections.label, operation, reason)
 
     # --- what cannot be stored ----------------------------------------------------------------
@@ -149,7 +144,7 @@ class RedisWrites:
         problem = f"a text over {limit} bytes is too large for the server (proto-max-bulk-len)"
         for complaint in (*bad, *(BadItem(*ref, "$", problem) for ref in too_large)):
             log.warning("%s: not stored: %s", self._connections.label, complaint)
-        return (layout.without(kept, too_large) if too_large else kept), too_large
+        return (without(kept, too_large) if too_large else kept), too_large
 
     def _limit_among(self, operation: str, sizes: Sequence[int]) -> int:
         """Return the largest of these sizes, in order, that the server takes."""
@@ -183,10 +178,3 @@ def _tally(changes: ChangeSet, kept: Iterable[tuple[ItemRef, bytes]]) -> Tally:
         if isinstance(item, SerializedItem):
             tally.add(ref, item)
     return tally
-
-
-def _pause(attempt: int) -> None:
-    """Wait before any attempt but the first: longer each time, and not as long as the others."""
-    if attempt:
-        seconds = min(0.25, _PAUSE * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311
-        runtime.Event().wait(seconds)
