@@ -14,10 +14,12 @@ from tests.outages.place import Place
 from tests.servers import consul
 from tests.servers.consul import ConsulCluster, ConsulMember, ConsulServer
 from tests.servers.consul_faults import ConsulFaults
+from tests.servers.http_faults import Request
 from tests.servers.proxy import FaultProxy
 from tests.servers.server import LOOPBACK
 
-TIMEOUT: Final = 0.7  # of an answer; a whole environment may take ten times as long
+TIMEOUT: Final = 1.0  # of silence: a busy machine stops for half a second now and then
+PATIENCE: Final = 20.0  # seconds in which a store gives up what is throttled, and some more
 LITTLE: Final = 2000  # bytes; an item takes some 500, in base64
 EVERYTHING: Final = 'key_prefix "" { policy = "write" }'
 
@@ -239,9 +241,14 @@ def throttle(place: ConsulPlace) -> None:
     place.requests.throttle(None)
 
 
-def refuse_size(place: ConsulPlace) -> None:
-    """Something between takes no body but a tiny one."""
-    place.requests.refuse_size(None, where=lambda request: len(request.body) > 50)
+def take_nothing(place: ConsulPlace) -> None:
+    """Whatever is to be written is too large."""
+    place.requests.refuse_size("PUT kv")
+    place.requests.refuse_size("PUT txn", where=_writes)
+
+
+def _writes(request: Request) -> bool:
+    return b'"set"' in request.body or b'"cas"' in request.body
 
 
 def take_little(place: ConsulPlace) -> None:
@@ -301,11 +308,18 @@ FAULTS: Final = (
         (DAEMON, "ttl"),
         only=frozenset({(DAEMON, "off"), (DAEMON, "ttl")}),
     ),
-    Fault("consul-throttled", ConsulPlace, throttle, pass_on, (DAEMON, "off")),
     Fault(
-        "consul-takes-no-bodies",
+        "consul-throttled",
         ConsulPlace,
-        refuse_size,
+        throttle,
+        pass_on,
+        (DAEMON, "off"),
+        noticed_within=PATIENCE,
+    ),
+    Fault(
+        "consul-takes-nothing",
+        ConsulPlace,
+        take_nothing,
         pass_on,
         (FED, "ttl"),
         stops_reads=False,
@@ -345,9 +359,7 @@ FAULTS: Final = (
         answer_late,
         pass_on,
         (DAEMON, "off"),
-        stops_writes=None,
         deadline=1.0,
         settings={"timeout": 2.0},
-        unless=frozenset({(DAEMON, "ttl")}),  # it has everything, and nobody waits for more
     ),
 )

@@ -41,7 +41,6 @@ class Fault:
         deadline: of an evaluation, in seconds.
         settings: of the store, beside those of its place.
         only: the modes and caches that notice it, where that is not all of them.
-        unless: the modes and caches that do not.
         noticed_within: seconds; what may pass by itself is tried again for some time.
     """
 
@@ -57,7 +56,6 @@ class Fault:
     deadline: float = 0.5
     settings: Mapping[str, Any] = field(default_factory=dict)
     only: frozenset[tuple[Mode, str]] = frozenset()
-    unless: frozenset[tuple[Mode, str]] = frozenset()
     noticed_within: float = 10.0
 
     @contextmanager

@@ -50,7 +50,6 @@ def cells(faults: Sequence[Fault], mode: Mode) -> list[Any]:
         for fault in faults
         for cache in CACHES
         if not fault.only or (mode, cache) in fault.only
-        if (mode, cache) not in fault.unless
     ]
 
 
