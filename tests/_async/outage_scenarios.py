@@ -211,6 +211,7 @@ async def a_writer(cell: Cell, place: Place, caplog: pytest.LogCaptureFixture) -
         made_at = runtime.wall_time()
         async with client_of(place, cell, source=source) as client:
             await until(lambda: place.generation() == 1)
+            await until(lambda: state(client).age is not None and not state(client).stale)
             place.keep_a_copy()
             begun_at = runtime.wall_time()
             with fault.at(place):

@@ -211,6 +211,7 @@ def a_writer(cell: Cell, place: Place, caplog: pytest.LogCaptureFixture) -> None
         made_at = runtime.wall_time()
         with client_of(place, cell, source=source) as client:
             until(lambda: place.generation() == 1)
+            until(lambda: state(client).age is not None and not state(client).stale)
             place.keep_a_copy()
             begun_at = runtime.wall_time()
             with fault.at(place):
