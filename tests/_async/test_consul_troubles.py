@@ -1,9 +1,13 @@
 """A store in Consul in trouble: late or strange answers, limits, lost leaders, missing rights."""
 
+import http.client
 import json
 import logging
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -326,6 +330,60 @@ async def test_who_is_asked_too_much_is_asked_again_a_little_later(
     await beset.aclose()
 
 
+class Agent(ConsulServer):
+    """One that keeps nothing itself, and asks a server about everything."""
+
+    def __init__(self, server: ConsulServer, settings: dict[str, Any]) -> None:
+        joined = [f"127.0.0.1:{server._ports['serf_lan']}"]
+        super().__init__({**settings, "retry_join": joined, "retry_interval": "200ms"})
+
+    def is_ready(self) -> bool:
+        with suppress(OSError, http.client.HTTPException):
+            return self.call("GET", "/v1/kv/none", timeout=5).status == http.client.NOT_FOUND
+        return False
+
+    def _role(self) -> list[str]:
+        return [f"-data-dir={self.folder / 'data'}"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("consul_here")
+async def test_an_agent_between_that_limits_us_and_whose_server_hangs_or_is_gone() -> None:
+    limits = {"limits": {"rpc_rate": 20, "rpc_max_burst": 20}}
+    with ConsulServer() as server, Agent(server, limits) as agent:
+        answers = [agent.call("GET", "/v1/kv/none").status for _ in range(60)]
+        assert 429 in answers  # that is what it does
+        store = AsyncConsulStore(agent.url)
+        await store.replace(full(many(1000)), ME)
+        for version in range(2, 15):
+            assert await store.upsert(part(many(1, version))) == {}
+        for _ in range(30):
+            assert await value(store, "f0") == 14
+        assert len((await store.get_all()).flags) == 1000
+        asks: list[Callable[[], Any]] = [
+            lambda: value(store, "f0"),
+            store.get_all,
+            lambda: store.replace(full(flags(a=1)), ME),
+        ]
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            for ask in asks:
+                begun = runtime.monotonic()
+                with pytest.raises(StoreUnavailable, match=r"leader|asked too much"):
+                    await ask()
+                check_within(4, since=begun)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        server.kill()
+        for ask in asks:
+            with pytest.raises(
+                StoreUnavailable, match=r"does not reach|no server|leader|asked too"
+            ):
+                await ask()
+        await store.aclose()
+
+
 @pytest.mark.slow
 async def test_many_callers_at_a_time_take_turns(faults: ConsulFaults, consul_prefix: str) -> None:
     store = AsyncConsulStore(faults.url, prefix=consul_prefix, timeout=20.0)
@@ -518,6 +576,39 @@ async def test_a_closed_store_says_so_whatever_is_asked(
     assert [type(one) for one in errors] == [StoreClosed]
     with pytest.raises(StoreClosed):
         await beset.clear()
+
+
+async def test_closing_ends_writes_and_those_who_wait_for_their_turn(
+    faults: ConsulFaults, consul_prefix: str, consul_server: ConsulServer
+) -> None:
+    store = AsyncConsulStore(faults.url, prefix=consul_prefix, timeout=60.0)
+    await store.replace(full(flags(a=1)))
+    faults.requests.clear()
+    faults.hang("PUT txn", where=lambda request: b'"set"' in request.body, after=1)
+    faults.hang("GET kv", where=lambda request: "raw" in request.path)
+    ended: list[str] = []
+
+    async def noted(work: Callable[[], Any]) -> None:
+        try:
+            await work()
+            ended.append("done")
+        except Exception as exc:  # noqa: BLE001  told to the test
+            ended.append(type(exc).__name__)
+
+    def of(work: Callable[[], Any]) -> Any:
+        return lambda: noted(work)
+
+    begun = runtime.monotonic()
+    tasks = [runtime.spawn("w", of(lambda: store.replace(full(many(150)), ME)))]
+    await until(lambda: sum(b'"set"' in one.body for one in faults.requests) == 2)
+    tasks += [runtime.spawn("r", of(lambda: value(store))) for _ in range(40)]
+    await until(lambda: sum("raw" in one.path for one in faults.requests) == 15)
+    await store.aclose()
+    for task in tasks:
+        assert await task.join(10)
+    assert ended == ["StoreClosed"] * 41
+    check_within(20, since=begun)
+    assert len(consul_server.content(f"{consul_prefix}/features/")) == 64  # a, and the first batch
 
 
 def test_it_names_itself_without_secrets() -> None:
