@@ -17,6 +17,7 @@ from tests.interop.styles import FLAG, SEGMENT, STYLES, TOMBSTONES, VERSION
 
 pytestmark = [pytest.mark.extras, pytest.mark.slow]
 
+DATA = EVERYTHING.of_some(40)  # more contexts would read the same texts
 USER = Context.create("user-1")
 GONE = {Kind.FLAG: "gone", Kind.SEGMENT: "gone-segment"}
 
@@ -24,16 +25,15 @@ GONE = {Kind.FLAG: "gone", Kind.SEGMENT: "gone-segment"}
 @pytest.mark.parametrize("language", STYLES)
 def test_live_items(language: str, place: Place) -> None:
     style = STYLES[language]
-    flags, segments = EVERYTHING.after_changes()
+    flags, segments = DATA.after_changes()
     for kind, live, fields in ((Kind.SEGMENT, segments, SEGMENT), (Kind.FLAG, flags, FLAG)):
         rows = {one["key"]: style.write(one, fields) for one in live}
         place.put(kind, {**rows, **dict(style.extra)})
     if style.marker is not None:
         place.mark(style.marker)
-    expected = ours.expected()
-    assert_same(expected, ours.read(place, bad=2 * len(style.extra)), {})
-    seen = asyncio.run(ours.read_async(place))
-    assert_same(expected, seen, {})
+    expected = ours.expected(DATA)
+    assert_same(expected, ours.read(place, DATA, bad=2 * len(style.extra)), {})
+    assert_same(expected, asyncio.run(ours.read_async(place, DATA)), {})
 
 
 @pytest.fixture(params=TOMBSTONES)

@@ -217,6 +217,8 @@ def test_brackets_in_strings_are_no_levels() -> None:
         ('{"flags":{"f":{', 1, 16),
         ("flags", 1, 1),
         ("{} {}", 1, 4),
+        (r'{"flagValues":{"a":\u0031}}', 1, 20),
+        (r'{"flagValues":{"a":"\u00zz"}}', 1, 22),
     ],
 )
 def test_broken_json_is_named_with_its_place(

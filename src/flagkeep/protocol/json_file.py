@@ -55,7 +55,9 @@ _RAW_DECODER: Final = msgspec.json.Decoder(
     dict[_Name, msgspec.Raw], dec_hook=lambda wanted, text: wanted(text)
 )
 _NAME: Final = re.compile(rb'[ \t\r\n,]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
-_ESCAPES: Final = re.compile(rb"(?:\\u[0-9a-fA-F]{4})+|\\[^u]")
+_SPACED: Final = re.compile(rb"[{\[:,][ \t\r\n]|[ \t\r\n][}\]:,]")
+_START: Final = 4096  # bytes; a file that is spaced is so from the start, or has lines
+_ESCAPES: Final = re.compile(rb"\\(?:u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*|[^u])")
 _ITEM_LEVEL: Final = 2
 
 
@@ -70,7 +72,7 @@ def read_json(name: str, data: bytes) -> Document:
         InvalidFile: it is not JSON, not an environment, or has a name twice.
     """
     try:
-        found = _DECODER.decode(_unescaped(msgspec.json.format(data, indent=-1)))
+        found = _DECODER.decode(_compact(data))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return _read_slowly(name, data)
     items: dict[Section, dict[str, bytes]] = {section: {} for section in SECTIONS}
@@ -81,10 +83,17 @@ def read_json(name: str, data: bytes) -> Document:
             continue
         if not isinstance(value, dict):
             return _read_slowly(name, data)
-        items[section] = {str(key): bytes(text) for key, text in value.items()}
+        items[section] = {str(key): _unescaped(bytes(text)) for key, text in value.items()}
         if len(items[section]) != len(value):
             _check_distinct(name, data, (section,), value)
     return Document(name, items, lambda: _places(data))
+
+
+def _compact(data: bytes) -> bytes:
+    """Take out white space; of a text that is no JSON, decoding may be left to complain."""
+    if b"\n" not in data.rstrip() and not _SPACED.search(data, 0, _START):
+        return data
+    return msgspec.json.format(data, indent=-1)
 
 
 def _unescaped(data: bytes) -> bytes:
