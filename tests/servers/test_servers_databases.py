@@ -90,6 +90,7 @@ def test_a_condition_that_does_not_hold_is_an_error(
 
 @pytest.mark.usefixtures("dynamodb_here")
 @pytest.mark.slow
+@pytest.mark.faults
 def test_a_restarted_dynamodb_has_what_was_on_disk() -> None:
     with DynamoDBServer(on_disk=True) as server:
         dynamodb.create_table(server.url, "table")
@@ -192,6 +193,7 @@ def test_consul_can_ask_for_a_certificate_of_the_client() -> None:
 
 @pytest.mark.usefixtures("consul_here")
 @pytest.mark.slow
+@pytest.mark.faults
 def test_a_restarted_consul_is_empty_or_has_what_was_on_disk() -> None:
     with ConsulServer() as server:
         server.put("a", "x")
@@ -212,6 +214,7 @@ def test_settings_reach_consul() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_a_cluster_goes_on_without_its_leader_and_stops_without_two(
     consul_cluster: ConsulCluster,
 ) -> None:

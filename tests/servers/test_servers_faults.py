@@ -253,6 +253,7 @@ def test_answers_are_cut_and_drip_and_come_late(table: Table) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("dynamodb_here")
+@pytest.mark.faults
 def test_a_proxy_hangs_up_while_its_server_is_gone_which_comes_back_empty() -> None:
     with DynamoDBServer() as server, DynamoDBFaults(server.url) as faults:
         dynamodb.create_table(faults.url, "table")
