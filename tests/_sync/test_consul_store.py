@@ -166,6 +166,52 @@ def test_neighbours_are_neither_touched_nor_read(
         store.close()
 
 
+def test_neighbours_that_others_would_delete_are_named_once(
+    opened: Callable[..., ConsulStore],
+    consul_server: ConsulServer,
+    consul_prefix: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def said() -> list[str]:
+        lines = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+        caplog.clear()
+        return [line.replace(f"{consul_prefix}/", "") for line in lines]
+
+    alone = opened("/env1")
+    alone.replace(full(many(100)), ME)
+    alone.replace(full(flags(a=1)), ME)
+    assert said() == []
+    longer, below = opened("/env10"), opened("/env1/sub")
+    longer.replace(full(flags(a=1)))
+    (line,) = said()
+    assert "'env10' begins with 'env1'" in line
+    assert "Go, or the relay" in line
+    below.replace(full(flags(a=1)))
+    (line,) = said()
+    assert "'env1/sub' begins with 'env1'" in line
+    assert "every other SDK deletes this one" in line
+    for number in range(3):
+        consul_server.put(f"{consul_prefix}/env1-{number}", b"x")
+    shorter = opened("/env1")
+    for _ in range(2):
+        shorter.replace(full(flags(a=2)), ME)
+    inside, others = said()  # once
+    assert "'env1/sub/' lies where every other SDK deletes it" in inside
+    assert "'env1-0', 'env1-1', 'env1-2' and 1 more lie where an SDK for Go" in others
+    for store in (alone, longer, below, shorter):
+        store.close()
+
+
+def test_nothing_depends_on_what_is_beside(
+    beset: ConsulStore, faults: ConsulFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults.deny("GET kv", where=lambda request: "separator" in request.path)
+    beset.replace(full(flags(a=1)), ME)
+    assert (beset.get_all()).flags == flags(a=1)
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+    beset.close()
+
+
 def test_any_key_comes_back_alone_and_among_others(
     opened: Callable[..., ConsulStore],
 ) -> None:

@@ -427,7 +427,7 @@ def test_a_turn_that_never_comes_is_waited_for_as_long_as_asked(
             ended.append(exc)
 
     tasks = [runtime.spawn("r", ask) for _ in range(16)]
-    until(lambda: faults.counts["GET kv"] == 16 + 2)
+    until(lambda: faults.counts["GET kv"] == 16 + 4)
     begun = runtime.monotonic()
     with pytest.raises(StoreUnavailable, match=r"16 requests are under way.* within 0\.1 s"):
         beset.get_all(timeout=0.1)
@@ -549,7 +549,8 @@ def test_every_step_says_in_which_namespace_and_partition_it_is(
     steps = [step["KV"] for one in faults.requests if one.body for step in json.loads(one.body)]
     assert len(steps) > 10
     assert {(one["Namespace"], one["Partition"]) for one in steps} == {("n", "p")}
-    assert faults.counts["GET kv"] == 3  # two lists of keys, and the question whether there are any
+    # Two lists of keys, two of neighbours, and the question whether there are namespaces.
+    assert faults.counts["GET kv"] == 5
     store.close()
 
 

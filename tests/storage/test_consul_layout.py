@@ -12,6 +12,7 @@ from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage import consul_layout as layout
+from flagkeep.storage import consul_neighbours as neighbours
 from flagkeep.storage.consul_answers import Pair, Why
 from flagkeep.storage.consul_batches import MOST_BYTES, MOST_OPERATIONS, Limit, Replacement
 from flagkeep.storage.contents import Tally, WriterRecord
@@ -131,6 +132,27 @@ def test_a_prefix_that_no_other_sdk_could_use_is_explained(prefix: str) -> None:
 @pytest.mark.parametrize("prefix", ["p", "a/b/c", "env 1", "日本", "{ld}.x:", "..."])
 def test_any_other_prefix_is_fine(prefix: str) -> None:
     assert layout.prefix_problem(prefix) is None
+
+
+def test_neighbours_are_told_apart_by_who_would_delete_them() -> None:
+    names = layout.Names("env1/sub")
+    markers = neighbours.markers_above(names)
+    assert markers["env1/$inited"] == "env1"
+    assert list(markers.values()) == ["env1/su", "env1/s", "env1", "env", "en", "e"]
+    own = ["env1/sub/", "env1/sub/$inited", "env1/sub/features/", "env1/sub/segments/"]
+    assert neighbours.complaints(names, [], own) == []
+    said = neighbours.complaints(names, ["env1", "env"], [*own, "env1/sub/x/", "env1/sub2/"])
+    assert ["every other SDK" in one for one in said] == [True, False, True, False]
+    assert ["for Go, or the relay," in one for one in said] == [False, True, False, True]
+    shown = ["'env1'", "'env'", "'env1/sub/x/' lies", "'env1/sub2/' lies"]
+    assert [text in one for text, one in zip(shown, said, strict=True)] == [True] * 4
+
+
+def test_of_a_long_prefix_the_nearest_neighbours_are_looked_for() -> None:
+    assert neighbours.markers_above(layout.Names("p")) == {}
+    found = neighbours.markers_above(layout.Names("x" * 200))
+    assert len(found) == MOST_OPERATIONS
+    assert found["x" * 199 + "/$inited"] == "x" * 199
 
 
 # --- operations -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
+from flagkeep._async.stores.consul_neighbours import AsyncConsulNeighbours
 from flagkeep._async.stores.consul_reads import AsyncConsulReads
 from flagkeep._async.stores.consul_requests import AsyncConsulRequests
 from flagkeep._async.stores.consul_writes import AsyncConsulWrites
@@ -87,6 +88,7 @@ class AsyncConsulStore:
         self._requests = AsyncConsulRequests(self._settings)
         self._reads = AsyncConsulReads(self._requests)
         self._writes = AsyncConsulWrites(self._requests)
+        self._neighbours = AsyncConsulNeighbours(self._requests)
         self._last = answers.NOTHING
 
     def __repr__(self) -> str:
@@ -148,8 +150,10 @@ class AsyncConsulStore:
 
         Else a reader may see a part of it, and `record`, if it is given, says so meanwhile.
         """
-        self._requests.check_open("replace")
+        operation = "replace"
+        self._requests.check_open(operation)
         await self._writes.replace(changes, record)
+        await self._neighbours.look(operation)
 
     async def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
         """Write what is newer; return what is there instead of the rest.

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
+from flagkeep._sync.stores.consul_neighbours import ConsulNeighbours
 from flagkeep._sync.stores.consul_reads import ConsulReads
 from flagkeep._sync.stores.consul_requests import ConsulRequests
 from flagkeep._sync.stores.consul_writes import ConsulWrites
@@ -87,6 +88,7 @@ class ConsulStore:
         self._requests = ConsulRequests(self._settings)
         self._reads = ConsulReads(self._requests)
         self._writes = ConsulWrites(self._requests)
+        self._neighbours = ConsulNeighbours(self._requests)
         self._last = answers.NOTHING
 
     def __repr__(self) -> str:
@@ -148,8 +150,10 @@ class ConsulStore:
 
         Else a reader may see a part of it, and `record`, if it is given, says so meanwhile.
         """
-        self._requests.check_open("replace")
+        operation = "replace"
+        self._requests.check_open(operation)
         self._writes.replace(changes, record)
+        self._neighbours.look(operation)
 
     def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
         """Write what is newer; return what is there instead of the rest.
