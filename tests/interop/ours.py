@@ -15,11 +15,11 @@ from flagkeep.model.item import ItemRef, Kind
 from flagkeep.model.tombstone import tombstone
 from flagkeep.testing import TestData
 from tests._sync.hand_source import HandSource, environment
-from tests._sync.waiting import until
 from tests.interop.dataset import EVERYTHING, DataSet
 from tests.interop.items import Json
-from tests.interop.peers import PATIENCE, Seen
+from tests.interop.peers import Seen
 from tests.interop.place import Place
+from tests.interop.waiting import PATIENCE, until
 
 DEFAULT = "the default"
 
@@ -34,14 +34,14 @@ def expected(data: DataSet = EVERYTHING) -> Seen:
     for one in flags:
         source.use_preconfigured_flag(one)
     with Client(Config(source=source)) as client:
-        assert client.wait_until_ready()
+        assert client.wait_until_ready(PATIENCE)
         return _seen(client, data)
 
 
 def read(place: Place, data: DataSet = EVERYTHING, *, bad: int = 0) -> Seen:
     """Return what a `Client` reads that holds the whole environment, with so many bad items."""
     with Client(Config(daemon=True), store=place.store()) as client:
-        assert client.wait_until_ready()
+        assert client.wait_until_ready(PATIENCE)
         seen = _seen(client, data)
         assert len(client.status.bad_items) == bad, client.status.bad_items
         return seen
@@ -58,7 +58,7 @@ def read_one_by_one(place: Place, data: DataSet) -> Seen:
 async def read_async(place: Place, data: DataSet = EVERYTHING) -> Seen:
     """Return what an `AsyncClient` reads that holds the whole environment."""
     async with AsyncClient(Config(daemon=True), store=place.async_store()) as client:
-        assert await client.wait_until_ready()
+        assert await client.wait_until_ready(PATIENCE)
         contexts = [Context.from_dict(one) for one in data.contexts]
         all_flags = await client.all_flags(contexts[0])
         assert all_flags.valid
@@ -89,7 +89,7 @@ def written_from_file(place: Place, data: DataSet, folder: Path) -> Iterator[Non
     _write(file, data.flags, data.segments)
     source = FileSource(file, force_polling=True, poll_interval=0.02)
     with Client(Config(source=source), store=place.store()) as client:
-        assert client.wait_until_ready()
+        assert client.wait_until_ready(PATIENCE)
         _write(file, *data.after_changes())
         until(place.is_written)
         yield

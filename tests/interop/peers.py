@@ -11,14 +11,13 @@ from typing import IO, Any, Final, NamedTuple
 import pytest
 
 from benchmarks import interpreters
-from tests._sync.waiting import until
 from tests.interop import packages
 from tests.interop.contexts import as_user
 from tests.interop.dataset import EVERYTHING, OF_USERS, DataSet
 from tests.interop.items import Json
 from tests.interop.place import Place
+from tests.interop.waiting import PATIENCE, until
 
-PATIENCE: Final = 60.0
 NODE: Final = "@launchdarkly/node-server-sdk"
 NODE_LEGACY: Final = "launchdarkly-node-server-sdk"
 Command = Callable[[], list[str]]
@@ -55,7 +54,7 @@ class Peer(NamedTuple):
             place: of the store.
             stream: the address of a service.
         """
-        with self._writer(place, stream, patience=10) as (process, is_ready):
+        with self._writer(place, stream, patience=30) as (process, is_ready):
             assert is_ready, "it did not start"
             yield
             assert process.stdin is not None

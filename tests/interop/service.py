@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from flagkeep.testing import FakeUpstream, Scripted
-from tests._sync.waiting import until
 from tests.interop.dataset import DataSet
 from tests.interop.items import Json
 from tests.interop.place import Place
+from tests.interop.waiting import until
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from flagkeep import Client, Config, Context, StorePolicy
 from flagkeep.model.item import Kind
 from flagkeep.storage.big_segments import hash_of
 from tests.interop import packages
-from tests.interop.peers import PATIENCE
 from tests.interop.place import Place
+from tests.interop.waiting import PATIENCE
 from tests.servers.big_segments import Writer
 
 pytestmark = [

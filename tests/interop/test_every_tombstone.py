@@ -15,9 +15,9 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.item import ItemRef, Kind
 from tests.interop import items, ours
-from tests.interop.peers import PATIENCE
 from tests.interop.place import DynamoDBPlace, Place
 from tests.interop.styles import TOMBSTONES, VERSION
+from tests.interop.waiting import PATIENCE
 
 pytestmark = [
     pytest.mark.extras,
@@ -109,7 +109,7 @@ def broken(place: Place) -> set[str]:
 def whole(place: Place, see: Callable[[Client], None]) -> None:
     """Let a client that holds everything be looked at."""
     with Client(Config(daemon=True), store=place.store()) as client:
-        assert client.wait_until_ready()
+        assert client.wait_until_ready(PATIENCE)
         client.all_flags(USER)
         see(client)
 
@@ -141,7 +141,7 @@ def test_tombstones_are_no_items(reader: Any, gone: list[str], place: Place) -> 
 def test_nor_are_they_for_asyncio(gone: list[str], place: Place) -> None:
     async def see() -> None:
         async with AsyncClient(Config(daemon=True), store=place.async_store()) as client:
-            assert await client.wait_until_ready()
+            assert await client.wait_until_ready(PATIENCE)
             assert (await client.all_flags(USER)).to_values().keys() == EXPECTED.keys()
             for key in gone:
                 detail = await client.variation_detail(key, USER, ours.DEFAULT)

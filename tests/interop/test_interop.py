@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests._sync.waiting import until
 from tests.interop import ours
 from tests.interop.comparing import assert_same, assert_same_values, comparable
 from tests.interop.dataset import EVERYTHING, OF_USERS, DataSet
@@ -20,6 +19,7 @@ from tests.interop.items import DELETED_FLAGS
 from tests.interop.peers import PAIRS, Peer, Seen, of_pairs
 from tests.interop.place import Place
 from tests.interop.service import streaming
+from tests.interop.waiting import until
 
 # Needs package registries once; the other Pythons need not repeat it.
 pytestmark = [

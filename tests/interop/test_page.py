@@ -9,6 +9,8 @@ import pytest
 from tests.interop.peers import PAIRS
 from tests.interop.styles import STYLES
 
+pytestmark = pytest.mark.extras  # nothing of it depends on the Python
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/interoperation.md"
 DATABASES = ("redis", "dynamodb", "consul")

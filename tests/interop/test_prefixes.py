@@ -9,7 +9,6 @@ import pytest
 
 from flagkeep.model.item import Kind
 from tests._sync.hand_source import environment
-from tests._sync.waiting import until
 from tests.interop import ours
 from tests.interop.comparing import assert_same
 from tests.interop.dataset import DataSet
@@ -17,6 +16,7 @@ from tests.interop.items import LAST, YES, flag, segment
 from tests.interop.peers import PAIRS, Peer, of_pairs
 from tests.interop.place import Place
 from tests.interop.service import streaming
+from tests.interop.waiting import until
 from tests.servers import consul
 
 pytestmark = [

@@ -8,13 +8,13 @@ import pytest
 from flagkeep import CachePolicy, Client, Config, Context, StorePolicy
 from flagkeep.model.item import Kind
 from tests._sync.hand_source import environment
-from tests._sync.waiting import until
 from tests.interop import ours
 from tests.interop.dataset import DataSet
 from tests.interop.items import YES, Json, flag
-from tests.interop.peers import PAIRS, PATIENCE, Pair, Peer, of_pairs
+from tests.interop.peers import PAIRS, Pair, Peer, of_pairs
 from tests.interop.place import Place
 from tests.interop.service import streaming
+from tests.interop.waiting import PATIENCE, until
 
 pytestmark = [
     pytest.mark.extras,
@@ -66,7 +66,7 @@ def values(place: Place, *keys: str) -> dict[str, Any]:
     policy = StorePolicy(prefetch=False, deadline=PATIENCE)
     context = Context.from_dict(USER)
     with Client(Config(daemon=True), store=place.store()) as client:
-        assert client.wait_until_ready()
+        assert client.wait_until_ready(PATIENCE)
         whole = {key: client.variation(key, context, NOTHING) for key in keys}
     config = Config(daemon=True, cache=CachePolicy.off(), store_policy=policy)
     with Client(config, store=place.store()) as client:

@@ -8,12 +8,12 @@ import pytest
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.codec import encode_json, to_item
 from flagkeep.model.item import ItemRef, Kind
-from tests._sync.waiting import until
 from tests.interop.dataset import DataSet
 from tests.interop.items import LAST, Json, flag
 from tests.interop.peers import Peer, of_pairs
 from tests.interop.place import Place
 from tests.interop.service import streaming
+from tests.interop.waiting import until
 
 pytestmark = [
     pytest.mark.extras,
@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 KEYS = [f"größe-{number}" for number in range(10)]
-ROUNDS = 60
+ROUNDS = 30
 # Theirs are odd and ours are even; one flag is last written by us, the next one by them.
 THEIR_LAST = 2 * ROUNDS + 1
 OUR_LAST = {key: THEIR_LAST + (1 if number % 2 else -1) for number, key in enumerate(KEYS)}

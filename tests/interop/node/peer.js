@@ -50,7 +50,7 @@ function clientOf(asked, more) {
 
 async function write(asked, ended) {
   const client = clientOf(asked, { baseUri: asked.stream, streamUri: asked.stream });
-  await client.waitForInitialization({ timeout: 10 });
+  await client.waitForInitialization({ timeout: asked.patience });
   console.log(JSON.stringify(client.initialized()));
   await ended;
   client.close();
