@@ -20,7 +20,7 @@ from flagkeep import AsyncClient, CachePolicy, Client, Config, Context, HttpSett
 from flagkeep._runtime.http_aio import AsyncHttp
 from flagkeep._runtime.http_threads import Http
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import SerializedItem
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.stores import AsyncConsulStore, ConsulStore
 from tests.servers.consul import call, remove, remove_records
@@ -159,12 +159,15 @@ def read(url: str, rounds: int, least: Least) -> None:
     def get() -> None:
         check(driver.request("GET", url + path, {}, timeout=SECONDS).status)
 
-    with Client(READER, store=ConsulStore(url)) as client:
+    store = ConsulStore(url)
+    ref = ItemRef(Kind.FLAG, key)
+    with Client(READER, store=store) as client:
         if client.variation(key, CONTEXT, None) is not True:
             raise SystemExit(f"the client does not have {key!r}")
         for _ in range(rounds * LOOKS):
             least.time("GET by http.client", lambda: check(plain.request("GET", path)), times=READS)
             least.time("GET", get, times=READS)
+            least.time("get_many", lambda: store.get_many((ref,), timeout=SECONDS), times=READS)
             least.time("variation", lambda: client.variation(key, CONTEXT, None), times=READS)
     plain.close()
     driver.close()

@@ -16,7 +16,7 @@ from benchmarks import flags
 from benchmarks.programs.timing import Least
 from flagkeep import AsyncClient, CachePolicy, Client, Config, Context
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import SerializedItem
+from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.stores import AsyncDynamoDBStore, DynamoDBStore
 from tests.servers.dynamodb import (
@@ -32,6 +32,7 @@ TABLE: Final = "flagkeep-benchmark"
 PLAIN: Final = "batch_write_item"
 FEATURES: Final = "features"
 ITEMS_PER_WRITE: Final = 25
+SECONDS: Final = 20.0
 READS: Final = 50  # in one look
 LOOKS: Final = 10  # at a read, in one round
 READER: Final = Config(daemon=True, cache=CachePolicy.off())
@@ -157,11 +158,14 @@ def read(url: str, rounds: int, least: Least) -> None:
     def get_item() -> None:
         plain.get_item(TableName=TABLE, Key=name, ConsistentRead=True)
 
-    with Client(READER, store=DynamoDBStore(**place(url))) as client:
+    store = DynamoDBStore(**place(url))
+    ref = ItemRef(Kind.FLAG, key)
+    with Client(READER, store=store) as client:
         if client.variation(key, CONTEXT, None) is not True:
             raise SystemExit(f"the client does not have {key!r}")
         for _ in range(rounds * LOOKS):
             least.time("get_item", get_item, times=READS)
+            least.time("get_many", lambda: store.get_many((ref,), timeout=SECONDS), times=READS)
             least.time("variation", lambda: client.variation(key, CONTEXT, None), times=READS)
     plain.close()
 
