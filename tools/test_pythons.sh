@@ -1,6 +1,7 @@
 #!/bin/sh
 # Test the wheel with Redis' driver and no other extra: on every supported Python that is here
-# besides the one of .venv, and on the oldest with the lowest dependencies that pyproject.toml allows.
+# besides the one of .venv; and on the oldest with the lowest dependencies that pyproject.toml allows,
+# those of DynamoDB among them.
 # Environments are kept in .venvs/. Arguments go to pytest.
 set -eu
 
@@ -28,12 +29,24 @@ test_in() { # NAME, then arguments for pytest
     )
 }
 
+# What needs the driver of DynamoDB, in one colour, as only the driver is another. The lowest one
+# calls what Python 3.12 and later warn of.
+test_dynamodb_in() { # NAME
+    (
+        unset PYTHONPATH
+        ".venvs/$1/bin/python" -m pytest -q -m "not faults" -n 2 \
+            -W "ignore:datetime.datetime.utcnow:DeprecationWarning" \
+            tests/_sync/test_dynamodb_*.py tests/runtime/test_dynamodb_*.py
+    )
+}
+
 lowest_dependencies() {
     .venv/bin/python -c '
 import re, tomllib
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
-wanted = project["dependencies"] + project["optional-dependencies"]["redis"]
+extras = project["optional-dependencies"]
+wanted = project["dependencies"] + extras["redis"] + extras["dynamodb"]
 print(" ".join(re.sub(">=", "==", each) for each in wanted))
 '
 }
@@ -71,8 +84,8 @@ if [ -n "$oldest" ]; then
     .venvs/lowest/bin/python -m pip install --quiet --force-reinstall --no-deps "$wheel"
     # shellcheck disable=SC2046  # one requirement per word
     .venvs/lowest/bin/python -m pip install --quiet --only-binary=google-re2,msgspec \
-        "$wheel[redis]" --group test $(lowest_dependencies)
-    test_in lowest "$@" || failed="$failed lowest"
+        "$wheel[redis,dynamodb]" --group test $(lowest_dependencies)
+    { test_in lowest "$@" && test_dynamodb_in lowest; } || failed="$failed lowest"
 fi
 
 if [ -n "$failed" ]; then

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("boto3")
+
 from flagkeep._async.stores.dynamodb import AsyncDynamoDBStore
 from flagkeep.errors import StoreUnavailable
 from flagkeep.model.item import Kind, SerializedItem

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("boto3")
+
 from flagkeep._async.stores.dynamodb import AsyncDynamoDBStore
 from flagkeep._runtime import aio as runtime
 from flagkeep.model.item import ItemRef, Kind, SerializedItem

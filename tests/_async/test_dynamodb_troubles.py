@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("boto3")
+
 from flagkeep._async.stores import dynamodb_table
 from flagkeep._async.stores.dynamodb import AsyncDynamoDBStore
 from flagkeep._runtime import aio as runtime

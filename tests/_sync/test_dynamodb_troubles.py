@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("boto3")
+
 from flagkeep._sync.stores import dynamodb_table
 from flagkeep._sync.stores.dynamodb import DynamoDBStore
 from flagkeep._runtime import threads as runtime

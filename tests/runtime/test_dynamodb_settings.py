@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("boto3")
+
 from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep.errors import ConfigError, MissingExtra
 
