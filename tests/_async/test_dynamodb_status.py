@@ -1,7 +1,7 @@
 """What clients say of a table that cannot be used: in the status, and in one line of the log."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -146,9 +146,21 @@ async def check_said(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+def all_but(
+    cases: Iterable[tuple[object, ...]], quick: Collection[tuple[object, ...]]
+) -> list[Any]:
+    """Return the cases, of which only the quick ones run in every test run."""
+    return [
+        pytest.param(*case, marks=() if case in quick else pytest.mark.faults) for case in cases
+    ]
+
+
 @pytest.mark.parametrize(
     ("wrong", "prefetch"),
-    [*((wrong, True) for wrong in WRONG), *((wrong, False) for wrong in ITEMS)],
+    all_but(
+        [*((wrong, True) for wrong in WRONG), *((wrong, False) for wrong in ITEMS)],
+        [("missing", True), ("no credentials", True), ("turned round", False)],
+    ),
 )
 async def test_a_reader_says_once_what_is_wrong(
     wrong: str,
@@ -170,7 +182,7 @@ async def test_a_reader_says_once_what_is_wrong(
         await check_said(client, caplog, WRONG[wrong])
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("wrong", all_but(((wrong,) for wrong in WRONG), [("missing",)]))
 async def test_a_writer_says_at_the_first_contact_what_is_wrong(
     wrong: str,
     broken: Callable[[str], AsyncDynamoDBStore],
