@@ -226,14 +226,14 @@ except NotImplementedError as exc:
     ), done.stderr
 
 
-# On a small machine boto3 is imported for seconds. Evaluations have one.
+# On a small machine boto3 is imported for seconds, and that is more than an evaluation has.
 SLOW_IMPORT: Final = """
 import sys, time
 
 class Slow:
     def find_spec(self, name, path=None, target=None):
         if name == "botocore.session":
-            time.sleep(3)
+            time.sleep(5)
 
 sys.meta_path.insert(0, Slow())
 
@@ -264,7 +264,10 @@ else:
 @pytest.mark.slow
 @pytest.mark.usefixtures("_environment")
 @pytest.mark.parametrize("colour", ["threads", "asyncio"])
-def test_the_first_evaluation_does_not_wait_for_an_import(dynamodb_table: str, colour: str) -> None:
+def test_the_first_evaluation_does_not_wait_for_an_import(
+    dynamodb_table: str, colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAGKEEP_DEADLINE", "2")
     store = DynamoDB.new_feature_store(dynamodb_table)
     store.init(environment(f="stored"))
     store.close()
