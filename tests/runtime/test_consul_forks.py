@@ -131,3 +131,49 @@ def test_a_child_of_asyncio_goes_on_with_connections_of_its_own(
         asyncio.run(main())
         """,
     )
+
+
+def test_a_child_does_not_wait_for_what_other_threads_of_its_parent_are_doing(
+    consul_url: str, consul_prefix: str
+) -> None:
+    run(
+        consul_url,
+        consul_prefix,
+        "python",
+        """
+        import threading
+        store = ConsulStore(url, prefix=prefix)
+        store.upsert(changes(A, 1))
+        is_over = threading.Event()
+        failed = []
+
+        def ask():
+            try:
+                while not is_over.is_set():
+                    assert store.get_many([A], timeout=30)[A].version >= 1
+            except BaseException as exc:
+                failed.append(exc)
+
+        threads = [threading.Thread(target=ask) for _ in range(24)]  # more than there are turns
+        for thread in threads:
+            thread.start()
+
+        def work():
+            for version in range(number, number + 5):
+                store.upsert(changes(B, version))
+                assert store.get_many([A, B], timeout=30)[B].version >= version
+            store.close()
+
+        for number in range(1, 9):
+            child = fork_now()
+            if child == 0:
+                end(work)
+            wait(child)
+        is_over.set()
+        for thread in threads:
+            thread.join()
+        assert not failed, failed
+        assert store.get_all().flags["b"].version == 12
+        store.close()
+        """,
+    )
