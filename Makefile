@@ -11,7 +11,7 @@ ARGS =
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
-run:  ## the main job as a story: file -> SQLite -> another process; STORE=redis://… tells it on Redis
+run:  ## the main job as a story: file -> SQLite -> another process; STORE=redis://… and others
 	@sh tools/setup.sh run
 	@$(PYTHON) examples/story.py $(ARGS)
 

@@ -1,17 +1,16 @@
 """Where the story keeps its flags, and what can be done to that place while it is used."""
 
 import os
-import secrets
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Protocol
 
-from door import LOOPBACK, Door
-from given import LOOK_EVERY, SQLITE
-from telling import say
+from given import SQLITE
 
-from flagkeep.errors import StoreError, StoreMissing
-from flagkeep.stores import RedisStore, SQLiteStore
+from flagkeep.errors import StoreMissing
+from flagkeep.stores import SQLiteStore
+
+if TYPE_CHECKING:
+    from given import AnyStore
 
 
 class Place(Protocol):
@@ -38,10 +37,10 @@ class Place(Protocol):
     def surroundings(self, *, of_reader: bool) -> dict[str, str]:
         """Return the environment variables of a process that is given this store."""
 
-    def open(self) -> SQLiteStore | RedisStore:
+    def open(self) -> "AnyStore":
         """Return the store, for the story itself."""
 
-    def is_filled(self, store: SQLiteStore | RedisStore) -> bool:
+    def is_filled(self, store: "AnyStore") -> bool:
         """Whether somebody has written a full set."""
 
     def take_away(self) -> None:
@@ -76,7 +75,7 @@ class SQLitePlace:
     def open(self) -> SQLiteStore:
         return SQLiteStore(self._path)
 
-    def is_filled(self, store: SQLiteStore | RedisStore) -> bool:
+    def is_filled(self, store: "AnyStore") -> bool:
         try:
             return store.is_initialized()
         except StoreMissing:
@@ -90,68 +89,3 @@ class SQLitePlace:
 
     def clean_up(self) -> None:
         """The folder of the story goes as a whole, and a file of the user stays."""
-
-
-class RedisPlace:
-    """A prefix of its own in a Redis of the user's, who may have other things there."""
-
-    kind = "Redis"
-    must_push = False
-    stays = ""
-    news = (
-        "nobody tells the reader anything.",
-        f"It looks at Redis again when its cache's time is up, here every {LOOK_EVERY} s (15 s is",
-        "the default); that Redis tells of changes by itself is not part of this release.",
-    )
-    taken = (
-        "Not the server, which may be others' too: the reader's way to it. Its connections",
-        "were cut and new ones refused. It says so once:",
-    )
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._prefix = f"flagkeep-story-{secrets.token_hex(4)}"
-        self._door: Door | None = None
-        parts = urlsplit(url)
-        if parts.scheme.lower() == "redis" and parts.hostname:
-            self._door = Door(parts.hostname, parts.port or 6379)
-        self.why_not = "" if self._door else "only a way by plain TCP (redis://) can be cut here"
-        self.where = f"Redis, under the prefix {self._prefix}"
-
-    def surroundings(self, *, of_reader: bool) -> dict[str, str]:
-        url = self._url
-        if of_reader and self._door is not None:
-            url = through(urlsplit(url), self._door)
-        return {"STORE": url, "STORE_PREFIX": self._prefix}
-
-    def open(self) -> RedisStore:
-        return RedisStore(self._url, prefix=self._prefix)
-
-    def is_filled(self, store: SQLiteStore | RedisStore) -> bool:
-        return store.is_initialized()
-
-    def take_away(self) -> None:
-        if self._door is not None:
-            self._door.shut()
-
-    def put_back(self) -> None:
-        if self._door is not None:
-            self._door.open()
-
-    def clean_up(self) -> None:
-        """Remove exactly what the story has written."""
-        if self._door is not None:
-            self._door.shut()
-        store = self.open()
-        try:
-            store.clear()
-        except StoreError as exc:
-            say(f"   The prefix {self._prefix} could not be cleared: {exc.reason}", style="bad")
-        finally:
-            store.close()
-
-
-def through(parts: SplitResult, door: Door) -> str:
-    """Return a URL that leads to the same database through a door."""
-    credentials, at, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{credentials}{at}{LOOPBACK}:{door.port}"))

@@ -7,7 +7,8 @@ claimed is checked before it is printed; if something does not hold, the story s
 with exit code 1.
 
 The store is a SQLite file in a temporary folder. `STORE=sqlite:///path` puts it where you want it;
-`STORE=redis://host:6379/0` tells the same on Redis, under a prefix of its own that goes at the end.
+`STORE=redis://host:6379/0`, `dynamodb://table?region=…&endpoint=…` or `consul://host:8500` tells
+the same on a database, under a prefix of its own that goes at the end.
 """
 
 import importlib.util
@@ -23,13 +24,13 @@ from typing import NoReturn
 
 from acts import Story
 from children import StoryFailedError
-from given import SQLITE
-from places import Place, RedisPlace, SQLitePlace
+from given import SQLITE, store_at
+from places import Place, SQLitePlace
+from server_places import PLACES
 from telling import say
 from upstream_acts import UpstreamChapter
 
 from flagkeep.errors import ConfigError, MissingExtra, StoreError
-from flagkeep.stores import RedisStore
 
 
 def place_of_user() -> Place | None:
@@ -39,8 +40,11 @@ def place_of_user() -> Place | None:
         return None
     if wanted.startswith(SQLITE):
         return SQLitePlace(new_file(wanted.removeprefix(SQLITE)), is_ours=False)
-    if wanted.partition("://")[0].lower() not in {"redis", "rediss", "unix"}:
-        refuse(f"name {SQLITE}flags.db or redis://localhost:6379/0, the story knows no other store")
+    if wanted.partition("://")[0].lower() not in PLACES:
+        refuse(
+            f"name {SQLITE}flags.db, redis://localhost:6379/0, dynamodb://table?region=eu-west-1 or"
+            " consul://localhost:8500, the story knows no other store"
+        )
     try:
         return reached(wanted)
     except StoreError as exc:
@@ -61,9 +65,9 @@ def new_file(path: str) -> Path:
 
 
 def reached(url: str) -> Place:
-    """Return a place in a Redis that answers."""
-    RedisStore(url).close()  # looks at the URL only
-    place = RedisPlace(url)
+    """Return a place in a database that answers."""
+    store_at(url, "").close()  # looks at the URL only
+    place = PLACES[url.partition("://")[0].lower()](url)
     store = place.open()
     try:
         store.is_initialized()

@@ -6,6 +6,7 @@ from typing import Any
 
 from acts import FLAGS, WHO, Story
 from children import Child, check
+from server_places import not_by_proxy
 from telling import milliseconds, tell_of, title
 
 from flagkeep.testing import FakeUpstream
@@ -114,7 +115,7 @@ class UpstreamChapter:
     def start_connected(self) -> tuple[Child, str]:
         """Start a connected process; returns it with the time it took to its first value."""
         given = self.story.place.surroundings(of_reader=False)
-        given |= {"UPSTREAM": self.upstream.uri, "no_proxy": "*"}
+        given |= {"UPSTREAM": self.upstream.uri, **not_by_proxy()}
         return self.story.start_evaluating("connected.py", given)
 
     def change(self, flag: str, value: object) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import ask_redis
+from tests.servers import aws, dynamodb
+from tests.servers.consul import ConsulServer
 from tests.servers.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,7 +118,7 @@ def test_the_store_of_the_story_can_be_chosen_and_stays(temporary: Path) -> None
     [
         (
             "mysql://u:s3cr3t@localhost",
-            "name sqlite:///flags.db or redis://localhost:6379/0, the story knows no other store",
+            "name sqlite:///flags.db, redis://localhost:6379/0, dynamodb://table?region=eu-west-1",
         ),
         (
             "redis://:s3cr3t@127.0.0.1:1/0",
@@ -124,6 +126,15 @@ def test_the_store_of_the_story_can_be_chosen_and_stays(temporary: Path) -> None
         ),
         ("sqlite:///", "a path is missing: sqlite:///flags.db, or sqlite:////var/lib/flags.db"),
         ("sqlite:////no/such/place/flags.db", "/no/such/place is not a folder"),
+        ("consul://127.0.0.1:1/shop", "consul 127.0.0.1:1 cannot be used: "),
+        ("consul://u:s3cr3t@127.0.0.1:1", "url cannot be used: it has a user; a token is given as"),
+        ("consul://127.0.0.1:1?token=s3cr3t", "after ? it may have dc, namespace, partition, "),
+        ("dynamodb://a:s3cr3t@flags", "dynamodb:// takes no keys: set AWS_ACCESS_KEY_ID"),
+        ("dynamodb://flags?secret=s3cr3t", "after ? it may have region, endpoint, profile, role"),
+        (
+            "dynamodb://flags?region=eu-west-1&endpoint=http://127.0.0.1:1",
+            "dynamodb flags at http://127.0.0.1:1 cannot be used: ",
+        ),
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="the paths are written as POSIX has them")
@@ -149,6 +160,73 @@ def test_the_story_is_told_on_redis_and_leaves_there_what_was_there(temporary: P
     assert "the reader's way to it. Its connections\n" in told.stdout
     assert "s3cr3t" not in told.stdout
     assert list(temporary.iterdir()) == []
+
+
+@pytest.fixture
+def _at_aws(dynamodb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in aws.variables(dynamodb_url).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.extras
+@pytest.mark.usefixtures("_at_aws")
+@pytest.mark.parametrize("prefix", ["", "shop"])
+def test_the_story_is_told_on_dynamodb_and_leaves_there_what_was_there(
+    temporary: Path, dynamodb_url: str, dynamodb_table: str, prefix: str
+) -> None:
+    row = {"namespace": {"S": "shop:features"}, "key": {"S": "somebody's"}}
+    dynamodb.call(dynamodb_url, "PutItem", TableName=dynamodb_table, Item=row)
+    store = f"dynamodb://{dynamodb_table}?endpoint={dynamodb_url}&prefix={prefix}"
+    told = run(EXAMPLES / "story.py", STORE=store, TMPDIR=str(temporary))
+    check_told(told, f"are in DynamoDB, under the prefix {prefix and 'shop:'}flagkeep-story-")
+    assert list(dynamodb.rows(dynamodb_url, dynamodb_table)) == [row]
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.extras
+@pytest.mark.usefixtures("_at_aws")
+def test_a_story_on_a_table_that_is_missing_ends_with_what_makes_it() -> None:
+    told = run(EXAMPLES / "story.py", STORE="dynamodb://not-there")
+    assert (told.returncode, told.stdout, told.stderr.count("\n")) == (2, "", 1)
+    assert "aws dynamodb create-table --table-name not-there" in told.stderr
+
+
+@pytest.mark.extras
+@pytest.mark.usefixtures("_at_aws")
+def test_where_the_way_to_dynamodb_cannot_be_cut_the_story_says_so(dynamodb_table: str) -> None:
+    told = run(EXAMPLES / "story.py", STORE=f"dynamodb://{dynamodb_table}")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "only a way by plain HTTP (endpoint=http://…) can be cut here." in told.stdout
+
+
+@pytest.mark.extras
+@pytest.mark.usefixtures("consul_here")
+@pytest.mark.parametrize("path", ["", "/shop"])
+def test_the_story_is_told_on_consul_and_leaves_there_what_was_there(
+    temporary: Path, path: str
+) -> None:
+    with ConsulServer(acl=True) as server:
+        place = server.url.partition("://")[2]
+        server.put("shop/features/a", "somebody's")
+        token = str(server.token)
+        store = f"consul://{place}{path}?dc=dc1"
+        told = run(
+            EXAMPLES / "story.py", STORE=store, TMPDIR=str(temporary), CONSUL_HTTP_TOKEN=token
+        )
+        assert server.content() == {"shop/features/a": b"somebody's"}
+    check_told(told, f"are in Consul, under the prefix {path and 'shop/'}flagkeep-story-")
+    assert token not in told.stdout
+    assert list(temporary.iterdir()) == []
+
+
+def check_told(told: subprocess.CompletedProcess[str], claim: str) -> None:
+    """Check that a story was told to its end."""
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.stderr == ""
+    for act in range(1, 13):
+        assert f"\n{act}. " in told.stdout
+    assert claim in told.stdout
+    assert "the reader's way to it. Its connections\n" in told.stdout
 
 
 @pytest.mark.extras
