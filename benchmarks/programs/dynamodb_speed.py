@@ -95,6 +95,7 @@ class Fills:
             for key, data in texts.items()
         }
         self._puts = [{"PutRequest": {"Item": row}} for row in self._rows.values()]
+        drop_table(url, TABLE)  # the official SDK's, of the round before
         create_table(url, TABLE)
         self._plain = plain_client(url)
         self._store = DynamoDBStore(**place(url))
