@@ -263,6 +263,7 @@ def test_the_suite_catches_a_store_without_prefixes() -> None:
         check(Backend(lambda prefix: one))  # noqa: ARG005  that is what is wrong with it
 
 
+@pytest.mark.extras
 def test_all_stores_are_feature_stores(tmp_path: Path) -> None:
     stores: list[FeatureStore] = [
         MemoryStore(),
