@@ -670,6 +670,33 @@ def test_a_store_that_is_closed_while_it_asks_leaves_no_connection(
     assert not faults._sockets
 
 
+def test_whoever_waits_is_told_at_once_that_the_store_was_closed(
+    opened: Make, faults: DynamoDBFaults
+) -> None:
+    store = opened(**KEYS)
+    assert store.get_many(refs("a")) == {}
+    faults.hang("GetItem")
+    errors: list[StoreError] = []
+
+    def ask(**more: float) -> None:
+        try:
+            store.get_many(refs("a"), **more)
+        except StoreError as exc:
+            errors.append(exc)
+
+    threads = [threading.Thread(target=ask), threading.Thread(target=ask, kwargs={"timeout": 20.0})]
+    for thread in threads:
+        thread.start()
+    faults.wait_for("GetItem", 4)
+    began = time.monotonic()
+    store.close()
+    for thread in threads:
+        thread.join()
+    check_within(5, since=began)
+    assert [type(error) for error in errors] == [StoreClosed, StoreClosed]
+    faults.pass_on()
+
+
 def test_a_connection_that_the_server_has_closed_is_replaced(
     opened: Make, faults: DynamoDBFaults
 ) -> None:

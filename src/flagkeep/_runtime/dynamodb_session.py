@@ -48,7 +48,9 @@ class DynamoDBSession:
         self._client = settings.client
         self._lock = threading.Lock()  # held while a client is made
         self._is_closed = False
-        self._left: set[Aside] = set()  # changed in single steps, by any thread
+        # Changed in single steps, by any thread.
+        self._awaited: set[Aside] = set()
+        self._left: set[Aside] = set()
         fork.watch(self, fork.Rank.STORE)
 
     def call(
@@ -117,14 +119,19 @@ class DynamoDBSession:
         return {}
 
     def close(self) -> None:
-        """Close the connections, those that are in use when they are not any more."""
+        """Close the connections, those that are in use when they are not any more.
+
+        Whoever waits for an answer is told at once: the process may be about to end.
+        """
         self._is_closed = True
+        for aside in list(self._awaited):
+            aside.give_up()
         self._close_own(self._client)
 
     def after_fork(self) -> None:
         """Leave the parent's client to the parent."""
         self._lock = threading.Lock()
-        self._left = set()
+        self._awaited, self._left = set(), set()
         if self._settings.client is None and self._client is not None:
             _abandoned.append(self._client)
             self._client = None
@@ -152,6 +159,7 @@ class DynamoDBSession:
 
         Raises:
             TooSlow: it did neither; it goes on, and nobody waits for it.
+            StoreClosed: the store was closed meanwhile; likewise.
         """
         if threads.needs_pumping():  # no thread can run: then on the caller's time
             return ask()
@@ -161,7 +169,15 @@ class DynamoDBSession:
         aside = Aside(ask)
         if not aside.start():
             return ask()
-        if not aside.done.wait(min(seconds, threading.TIMEOUT_MAX)):
+        awaited = self._awaited
+        awaited.add(aside)
+        if self._is_closed:  # since it was looked at last
+            aside.give_up()
+        is_over = aside.done.wait(min(seconds, threading.TIMEOUT_MAX))
+        awaited.discard(aside)
+        if aside.is_given_up:
+            raise StoreClosed(self.label, operation)
+        if not is_over:
             left = self._left
             left.add(aside)
             aside.after(lambda: left.discard(aside))
@@ -183,7 +199,12 @@ def _checked(answer: Answer) -> Answer:
 
 
 class Aside:
-    """A call on another thread, and what came of it."""
+    """A call on another thread, and what came of it.
+
+    Attributes:
+        done: set when it is over, or nobody waits for it any more.
+        is_given_up: whether that is so.
+    """
 
     def __init__(self, ask: Callable[[], Answer]) -> None:
         self._ask = ask
@@ -191,6 +212,13 @@ class Aside:
         self._error: BaseException | None = None
         self._last: Callable[[], object] = bool
         self.done = threading.Event()
+        self.is_given_up = False
+
+    def give_up(self) -> None:
+        """Let nobody wait for it any more, unless it is over."""
+        if not self.done.is_set():
+            self.is_given_up = True
+            self.done.set()
 
     def start(self) -> bool:
         """Begin; return whether that worked."""
