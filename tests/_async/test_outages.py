@@ -58,6 +58,12 @@ def state(client: AsyncClient) -> StoreStatus:
     return status
 
 
+def writes_fail(client: AsyncClient) -> bool:
+    """Whether the store is known to be down, and to lack what is in memory."""
+    status = state(client)
+    return status.stale and not status.available
+
+
 async def ask(client: AsyncClient, expected: dict[str, Any], *, within: float) -> None:
     """Ask for one value and for all; both must be as expected, and soon enough."""
     begun = runtime.monotonic()
@@ -205,10 +211,7 @@ async def test_a_writer(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
                 await until_value(client, "main", USER, value(2))
                 if fault.stops_writes:
                     await ask_until(
-                        client,
-                        lambda: state(client).stale and not state(client).available,
-                        all_values(2),
-                        within=AT_ONCE,
+                        client, lambda: writes_fail(client), all_values(2), within=AT_ONCE
                     )
                     check_down(client, begun_at)
                 await ask_often(client, all_values(2))
@@ -292,12 +295,7 @@ async def test_a_writer_that_starts_during_the_outage(
             async with client_of(place, cell, source=source) as client:
                 await until_value(client, "main", USER, value(2))
                 check_within(fault.deadline + SLACK, since=begun)
-                await ask_until(
-                    client,
-                    lambda: state(client).stale and not state(client).available,
-                    all_values(2),
-                    within=AT_ONCE,
-                )
+                await ask_until(client, lambda: writes_fail(client), all_values(2), within=AT_ONCE)
                 end()
                 await until(lambda: place.generation() == 2)
                 await until(lambda: state(client).available and not state(client).stale)

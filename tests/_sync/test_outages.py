@@ -58,6 +58,12 @@ def state(client: Client) -> StoreStatus:
     return status
 
 
+def writes_fail(client: Client) -> bool:
+    """Whether the store is known to be down, and to lack what is in memory."""
+    status = state(client)
+    return status.stale and not status.available
+
+
 def ask(client: Client, expected: dict[str, Any], *, within: float) -> None:
     """Ask for one value and for all; both must be as expected, and soon enough."""
     begun = runtime.monotonic()
@@ -205,10 +211,7 @@ def test_a_writer(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
                 until_value(client, "main", USER, value(2))
                 if fault.stops_writes:
                     ask_until(
-                        client,
-                        lambda: state(client).stale and not state(client).available,
-                        all_values(2),
-                        within=AT_ONCE,
+                        client, lambda: writes_fail(client), all_values(2), within=AT_ONCE
                     )
                     check_down(client, begun_at)
                 ask_often(client, all_values(2))
@@ -292,12 +295,7 @@ def test_a_writer_that_starts_during_the_outage(
             with client_of(place, cell, source=source) as client:
                 until_value(client, "main", USER, value(2))
                 check_within(fault.deadline + SLACK, since=begun)
-                ask_until(
-                    client,
-                    lambda: state(client).stale and not state(client).available,
-                    all_values(2),
-                    within=AT_ONCE,
-                )
+                ask_until(client, lambda: writes_fail(client), all_values(2), within=AT_ONCE)
                 end()
                 until(lambda: place.generation() == 2)
                 until(lambda: state(client).available and not state(client).stale)
