@@ -50,6 +50,12 @@ def state(client: AsyncClient) -> StoreStatus:
     return status
 
 
+def writes_fail(client: AsyncClient) -> bool:
+    """Whether the store is known to be down, and to lack what is in memory."""
+    status = state(client)
+    return status.stale and not status.available
+
+
 async def ask(client: AsyncClient, expected: dict[str, Any], *, within: float) -> None:
     """Ask for one value and for all; both must be as expected, and soon enough."""
     begun = runtime.monotonic()
@@ -221,7 +227,7 @@ async def a_writer(cell: Cell, place: Place, caplog: pytest.LogCaptureFixture) -
                 if fault.stops_writes:
                     await ask_until(
                         client,
-                        lambda: state(client).stale and not state(client).available,
+                        lambda: writes_fail(client),
                         all_values(2),
                         within=AT_ONCE,
                         patience=fault.noticed_within,
@@ -307,7 +313,7 @@ async def a_writer_that_starts_during_the_outage(
                 check_within(fault.deadline + SLACK, since=begun)
                 await ask_until(
                     client,
-                    lambda: state(client).stale and not state(client).available,
+                    lambda: writes_fail(client),
                     all_values(2),
                     within=AT_ONCE,
                     patience=fault.noticed_within,

@@ -159,7 +159,7 @@ async def test_what_passes_is_sent_again_after_a_second_under_the_same_id(answer
         begun = runtime.monotonic()
         sending.upstream.always("/bulk", None)
         await sending.upstream.wait_for_events()
-        assert runtime.monotonic() - begun >= 0.7
+        assert runtime.monotonic() - begun > 0.7
         check_within(5.0, since=begun)
         assert sending.delivered == ["a"]
         assert len(set(sending.ids)) == 1

@@ -159,7 +159,7 @@ def test_what_passes_is_sent_again_after_a_second_under_the_same_id(answer: Scri
         begun = runtime.monotonic()
         sending.upstream.always("/bulk", None)
         sending.upstream.wait_for_events()
-        assert runtime.monotonic() - begun >= 0.7
+        assert runtime.monotonic() - begun > 0.7
         check_within(5.0, since=begun)
         assert sending.delivered == ["a"]
         assert len(set(sending.ids)) == 1

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -68,12 +67,10 @@ def run(module: str, way: str) -> Iterator[Program]:
 
 
 def _last_words(running: subprocess.Popen[str]) -> str:
-    """End a program; return what it complained of, and where its processes were."""
+    """Abort a program, so that it says where its threads are; return all it complained of."""
     for process in [running.pid, *(children(running.pid) if HAS_PROC else [])]:
-        for number in (signal.SIGUSR1, signal.SIGKILL):  # the first shows what its threads do
-            with suppress(ProcessLookupError):
-                os.kill(process, number)
-            time.sleep(0.2)
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGABRT)
     with suppress(subprocess.TimeoutExpired):
         return running.communicate(timeout=5)[1]
     return "it does not end"

@@ -83,15 +83,20 @@ class FaultProxy:
 
     async def _refuse(self) -> None:
         if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+            listener, self._listener = self._listener, None
+            for place in listener.sockets:
+                self._loop.remove_reader(place.fileno())
+            await asyncio.sleep(0)  # who was just accepted needs an open listener to begin
+            listener.close()
         for link in list(self._links):
             link.reset()
 
     async def _end(self) -> None:
         await self._refuse()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*others, return_exceptions=True)  # they end with their connections
+        # Asyncio accepts in tasks of its own, which begin new ones.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others, timeout=0.05)  # they end with their connections
+            await self._refuse()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,5 +1,6 @@
 """The servers of the tests do what the tests rely on."""
 
+import gc
 import os
 import signal
 import socket
@@ -197,6 +198,15 @@ def test_the_proxy_refuses_and_comes_back(proxy: FaultProxy) -> None:
     proxy.pass_on()
     with RedisConnection((LOOPBACK, proxy.port)) as connection:
         assert connection.command("PING") == b"PONG"
+
+
+@pytest.mark.filterwarnings("error")
+def test_who_comes_as_the_proxy_ends_leaves_nothing_behind(redis: RedisServer) -> None:
+    for _ in range(30):
+        with socket.socket() as client, FaultProxy(redis.port) as proxy:
+            client.setblocking(False)
+            client.connect_ex((LOOPBACK, proxy.port))
+        gc.collect()
 
 
 def test_the_proxy_passes_on_that_the_server_is_gone(redis: RedisServer, proxy: FaultProxy) -> None:

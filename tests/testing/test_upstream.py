@@ -1,5 +1,6 @@
 """The fake upstream: what it serves, what it remembers, and every way in which it can go wrong."""
 
+import gc
 import gzip
 import http.client
 import json
@@ -519,6 +520,40 @@ def test_it_ends_whatever_is_open() -> None:
     upstream.stop()
     with pytest.raises(RuntimeError, match="does not run"):
         upstream.send_raw(b"")
+
+
+def knock(port: int, count: int = 3) -> list[socket.socket]:
+    """Begin connections, and wait for none."""
+    knocking = [socket.socket() for _ in range(count)]
+    for sock in knocking:
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", port))
+    return knocking
+
+
+def leave(knocking: list[socket.socket]) -> None:
+    """Close them, and let whatever was forgotten on the other side warn."""
+    for sock in knocking:
+        sock.close()
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("error")
+def test_who_comes_as_it_ends_leaves_nothing_behind() -> None:
+    for _ in range(30):
+        with FakeUpstream() as upstream:
+            knocking = knock(upstream.port)
+        leave(knocking)
+
+
+@pytest.mark.filterwarnings("error")
+def test_who_comes_as_it_begins_to_refuse_leaves_nothing_behind() -> None:
+    with FakeUpstream() as upstream:
+        for _ in range(30):
+            knocking = knock(upstream.port)
+            upstream.stop_listening()
+            upstream.start_listening()
+            leave(knocking)
 
 
 def test_it_starts_once_and_can_start_again() -> None:

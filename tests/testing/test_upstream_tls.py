@@ -1,6 +1,8 @@
 """The fake upstream over TLS: good and expired certificates, and those of clients."""
 
+import gc
 import http.client
+import socket
 import ssl
 import threading
 import time
@@ -10,6 +12,7 @@ import pytest
 import trustme
 
 from flagkeep.testing import FakeUpstream
+from tests.limits import check_within
 
 DATA = {"flags": {"f": {"key": "f", "version": 1}}}
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
@@ -123,3 +126,14 @@ def test_the_certificate_of_a_client_is_remembered(authority: trustme.CA) -> Non
             poll(stranger)
         stranger.close()
         assert len(upstream.requests) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_it_ends_in_the_midst_of_a_handshake(authority: trustme.CA) -> None:
+    for _ in range(10):
+        with socket.socket() as client:
+            with FakeUpstream(tls=server_tls(authority)) as upstream:
+                client.connect(("127.0.0.1", upstream.port))
+                began = time.monotonic()
+            check_within(1, since=began)
+        gc.collect()

@@ -133,8 +133,8 @@ class Server:
     async def refuse(self) -> None:
         """Refuse new connections and close idle ones; the port stays ours."""
         if self._listener is not None:
-            self._close_listener(self._listener)
-            self._listener = None
+            listener, self._listener = self._listener, None
+            await self._close_listener(listener)
             self._socket = _bound(self.port)  # bound, not listening: nobody else gets it
         for connection in list(self._connections):
             if connection.idle:
@@ -168,18 +168,26 @@ class Server:
 
     async def _end(self) -> None:
         if self._listener is not None:
-            self._close_listener(self._listener)
+            await self._close_listener(self._listener)
         if self._socket is not None:
             self._socket.close()
-        for connection, task in self._connections.items():
-            connection.abort()
-            task.cancel()
-        await asyncio.gather(*self._connections.values(), return_exceptions=True)
+        # Asyncio accepts in tasks of its own, which begin new ones. Each needs a step to begin and
+        # one to shake hands; cancelled before, it would leave its socket open.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for _ in range(2):
+                await asyncio.sleep(0)
+            for connection in self._connections:
+                connection.abort()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
         await asyncio.sleep(0)  # transports close their sockets in the step after
 
-    def _close_listener(self, listener: asyncio.Server) -> None:
+    async def _close_listener(self, listener: asyncio.Server) -> None:
         for place in listener.sockets:
             self._loop.remove_reader(place.fileno())
+        await asyncio.sleep(0)  # who was just accepted needs an open listener to begin
+        for place in listener.sockets:
             # A forked child may have it too. Systems other than Linux refuse that.
             with suppress(OSError):
                 place.shutdown(socket.SHUT_RDWR)
@@ -201,13 +209,11 @@ class Server:
                 if not await self._answer(request, connection):
                     break
                 connection.idle = True
+            await connection.close()
         except (OSError, asyncio.IncompleteReadError, ValueError):
             pass  # the client is gone, or speaks no HTTP
         except asyncio.CancelledError:
             pass  # the upstream stops
-        else:
-            connection.close()
-            return
         finally:
             del self._connections[connection]
         connection.abort()

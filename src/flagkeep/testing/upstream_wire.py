@@ -91,9 +91,10 @@ class Connection:
         except OSError:
             pass
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Send what is not sent yet, and close."""
         self._writer.close()
+        await self._writer.wait_closed()
 
     def abort(self, *, reset: bool = False) -> None:
         """Close at once, whatever waits to be sent."""

@@ -3,7 +3,6 @@
 import faulthandler
 import json
 import os
-import signal
 import time
 import traceback
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 PATIENCE: Final = 30.0  # seconds: longer than the test's, which then asks where everybody is
 
-faulthandler.register(signal.SIGUSR1)
+faulthandler.enable()  # who is aborted says where its threads are
 
 
 def say(who: str, **facts: Any) -> None:
