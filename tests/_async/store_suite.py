@@ -90,6 +90,17 @@ async def check_replace_ignores_versions_and_removes_the_rest(backend: Backend) 
     await store.aclose()
 
 
+async def check_replace_tells_texts_of_one_version_apart(backend: Backend) -> None:
+    first, second = backend.open(""), backend.open("")
+    for number in (1, 2):
+        await first.replace(full({"a": flag("a", 5, n=number)}))
+    assert (await second.get_all()).flags == {"a": flag("a", 5, n=2)}
+    await second.replace(full({"a": flag("a", 5, n=3)}))
+    assert (await first.get_all()).flags == {"a": flag("a", 5, n=3)}
+    for store in (first, second):
+        await store.aclose()
+
+
 async def check_replace_with_nothing_still_sets_the_marker(backend: Backend) -> None:
     store = backend.open("")
     await store.replace(full({}))
@@ -362,6 +373,7 @@ async def check_a_poll_says_everything_when_it_was_too_much(backend: Backend) ->
 CHECKS = [
     check_replace_stores_everything,
     check_replace_ignores_versions_and_removes_the_rest,
+    check_replace_tells_texts_of_one_version_apart,
     check_replace_with_nothing_still_sets_the_marker,
     check_only_a_full_set_sets_the_marker,
     check_a_tombstone_keeps_older_updates_out,

@@ -89,12 +89,14 @@ async def test_an_item_over_the_limit_is_kept_for_us_and_its_last_row_for_others
         await one.aclose()
 
 
-async def test_an_item_that_never_fitted_is_there_in_parts_alone(
+async def test_an_item_that_never_fitted_is_a_tombstone_for_others(
     opened: Open, table: Table
 ) -> None:
     store = opened()
     await store.replace(full({"big": large("big", 2)}), ME)
-    assert ("p:features", "big") not in table.content()
+    row = table.content()["p:features", "big"]
+    assert row["item"]["S"] == tombstone(Kind.FLAG, "big", 2).data.decode()
+    assert row["version"] == {"N": "2"}
     await check(store, large("big", 2))
     await store.upsert(part({"big": large("big", 3), "more": large("more", 1)}))
     await check(store, large("big", 3))
@@ -146,7 +148,7 @@ async def test_an_item_that_fits_again_leaves_no_parts(
         assert len(own_keys(table)) == 2
         await write(start + 3, flag("big", start + 3))
         assert own_keys(table) == {"record"}
-        assert table.content()["p:features", "big"].keys() == {"version", "item"}
+        assert table.content()["p:features", "big"].keys() == {"version", "item", "digest"}
         await write(start + 4, large("big", start + 4))
         await write(start + 5, tombstone(Kind.FLAG, "big", start + 5))
         assert own_keys(table) == {"record"}
@@ -180,7 +182,8 @@ async def test_a_full_set_goes_over_newer_parts_and_rows(opened: Open, table: Ta
     await store.replace(full({"big": flag("big", 9)}), ME)
     await store.replace(full({"big": large("big", 5)}), ME)
     await check(store, large("big", 5))
-    assert ("p:features", "big") not in table.content()  # it was newer than what is true
+    row = table.content()["p:features", "big"]  # was newer than what is true
+    assert row["item"]["S"] == tombstone(Kind.FLAG, "big", 5).data.decode()
     await store.aclose()
 
 
@@ -200,18 +203,23 @@ async def test_what_others_write_over_counts(opened: Open, table: Table) -> None
     await store.aclose()
 
 
-async def test_a_full_set_of_others_who_leave_it_out_takes_nothing_from_us(
-    opened: Open, table: Table
+@pytest.mark.parametrize("was_there", [False, True])
+async def test_what_others_delete_is_gone_and_does_not_come_back(
+    opened: Open, table: Table, *, was_there: bool
 ) -> None:
     store = opened()
-    await store.replace(full(flags(big=1)), ME)
+    await store.replace(full(flags(big=1) if was_there else {}))
     await store.upsert(part({"big": large("big", 5)}))
+    table.put_item("big", 6, flag("big", 6).data.decode())
     table.delete("p:features", "big")
-    await check(store, large("big", 5))
-    assert await store.upsert(part(flags(big=4))) == {REF: large("big", 5)}
-    assert await store.upsert(part(flags(big=6))) == {}
-    await check(store, flag("big", 6))
-    assert own_keys(table) == {"record"}
+    await check(store, None)
+    assert await store.upsert(part(flags(big=4))) == {}
+    await check(store, flag("big", 4))
+    table.delete("p:features", "big")
+    assert await store.upsert(part({"big": large("big", 3)})) == {}  # over newer parts, left over
+    await check(store, large("big", 3))
+    await store.replace(full(flags(big=1)))
+    assert own_keys(table) == set()
     await store.aclose()
 
 
@@ -224,9 +232,6 @@ async def test_parts_that_are_not_whole_leave_the_last_row_in_force(
     table.delete("p:$flagkeep", "features/big#1")
     assert (await store.get_all()).flags == flags(big=1)
     assert await value(store, "big") == 1
-    table.delete("p:features", "big")
-    assert (await store.get_all()).flags == {}
-    assert await value(store, "big") is None
     assert await store.upsert(part(flags(big=2))) == {}
     await check(store, flag("big", 2))
     await store.replace(full(flags(big=2)))
@@ -234,16 +239,44 @@ async def test_parts_that_are_not_whole_leave_the_last_row_in_force(
     await store.aclose()
 
 
-async def test_leftover_parts_go_with_the_next_version(opened: Open, table: Table) -> None:
+async def test_parts_go_with_the_next_version(opened: Open, table: Table) -> None:
     store = opened()
-    for remove in (False, True):
-        await store.replace(full({}))
-        await store.upsert(part({"big": large("big", 5)}))
-        if remove:
-            table.put_item("big", 6, flag("big", 6).data.decode())
-        assert await store.upsert(part(flags(big=7))) == {}
-        assert own_keys(table) == set()
-        await check(store, flag("big", 7))
+    await store.replace(full({}))
+    await store.upsert(part({"big": large("big", 5)}))
+    assert await store.upsert(part(flags(big=7))) == {}
+    assert own_keys(table) == set()
+    await check(store, flag("big", 7))
+    await store.aclose()
+
+
+async def test_parts_that_no_row_names_go_with_the_next_full_set(
+    opened: Open, table: Table
+) -> None:
+    store = opened()
+    await store.replace(full({}))
+    await store.upsert(part({"big": large("big", 5)}))
+    table.put_item("big", 6, flag("big", 6).data.decode())
+    assert await store.upsert(part(flags(big=7))) == {}
+    await check(store, flag("big", 7))
+    await store.replace(full(flags(big=8)))
+    assert own_keys(table) == set()
+    await check(store, flag("big", 8))
+    await store.aclose()
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_credentials_that_expire_fail_it_as_anything_else(
+    opened: Open, faults: DynamoDBFaults, *, is_full: bool
+) -> None:
+    store = opened(endpoint=faults.url)
+    await store.replace(full(flags(big=1)), ME)
+    faults.error("TransactWriteItems", "ExpiredTokenException", message="?")
+    big = {"big": large("big", 2)}
+    with pytest.raises(StoreUnavailable, match="the session token has expired"):
+        await (store.replace(full(big), ME) if is_full else store.upsert(part(big)))
+    faults.pass_on()
+    await store.replace(full(big), ME)
+    await check(store, large("big", 2))
     await store.aclose()
 
 
@@ -396,6 +429,6 @@ async def test_ordinary_reads_cost_no_more_for_all_that(
     assert faults.counts == {"GetItem": 1, "BatchGetItem": 1}
     faults.counts.clear()
     assert await value(store, "none") is None
-    assert faults.counts == {"GetItem": 2}
+    assert faults.counts == {"GetItem": 1}
     assert await value(store, "big") == 2
     await store.aclose()

@@ -89,12 +89,14 @@ def test_an_item_over_the_limit_is_kept_for_us_and_its_last_row_for_others(
         one.close()
 
 
-def test_an_item_that_never_fitted_is_there_in_parts_alone(
+def test_an_item_that_never_fitted_is_a_tombstone_for_others(
     opened: Open, table: Table
 ) -> None:
     store = opened()
     store.replace(full({"big": large("big", 2)}), ME)
-    assert ("p:features", "big") not in table.content()
+    row = table.content()["p:features", "big"]
+    assert row["item"]["S"] == tombstone(Kind.FLAG, "big", 2).data.decode()
+    assert row["version"] == {"N": "2"}
     check(store, large("big", 2))
     store.upsert(part({"big": large("big", 3), "more": large("more", 1)}))
     check(store, large("big", 3))
@@ -146,7 +148,7 @@ def test_an_item_that_fits_again_leaves_no_parts(
         assert len(own_keys(table)) == 2
         write(start + 3, flag("big", start + 3))
         assert own_keys(table) == {"record"}
-        assert table.content()["p:features", "big"].keys() == {"version", "item"}
+        assert table.content()["p:features", "big"].keys() == {"version", "item", "digest"}
         write(start + 4, large("big", start + 4))
         write(start + 5, tombstone(Kind.FLAG, "big", start + 5))
         assert own_keys(table) == {"record"}
@@ -180,7 +182,8 @@ def test_a_full_set_goes_over_newer_parts_and_rows(opened: Open, table: Table) -
     store.replace(full({"big": flag("big", 9)}), ME)
     store.replace(full({"big": large("big", 5)}), ME)
     check(store, large("big", 5))
-    assert ("p:features", "big") not in table.content()  # it was newer than what is true
+    row = table.content()["p:features", "big"]  # was newer than what is true
+    assert row["item"]["S"] == tombstone(Kind.FLAG, "big", 5).data.decode()
     store.close()
 
 
@@ -200,18 +203,23 @@ def test_what_others_write_over_counts(opened: Open, table: Table) -> None:
     store.close()
 
 
-def test_a_full_set_of_others_who_leave_it_out_takes_nothing_from_us(
-    opened: Open, table: Table
+@pytest.mark.parametrize("was_there", [False, True])
+def test_what_others_delete_is_gone_and_does_not_come_back(
+    opened: Open, table: Table, *, was_there: bool
 ) -> None:
     store = opened()
-    store.replace(full(flags(big=1)), ME)
+    store.replace(full(flags(big=1) if was_there else {}))
     store.upsert(part({"big": large("big", 5)}))
+    table.put_item("big", 6, flag("big", 6).data.decode())
     table.delete("p:features", "big")
-    check(store, large("big", 5))
-    assert store.upsert(part(flags(big=4))) == {REF: large("big", 5)}
-    assert store.upsert(part(flags(big=6))) == {}
-    check(store, flag("big", 6))
-    assert own_keys(table) == {"record"}
+    check(store, None)
+    assert store.upsert(part(flags(big=4))) == {}
+    check(store, flag("big", 4))
+    table.delete("p:features", "big")
+    assert store.upsert(part({"big": large("big", 3)})) == {}  # over newer parts, left over
+    check(store, large("big", 3))
+    store.replace(full(flags(big=1)))
+    assert own_keys(table) == set()
     store.close()
 
 
@@ -224,9 +232,6 @@ def test_parts_that_are_not_whole_leave_the_last_row_in_force(
     table.delete("p:$flagkeep", "features/big#1")
     assert (store.get_all()).flags == flags(big=1)
     assert value(store, "big") == 1
-    table.delete("p:features", "big")
-    assert (store.get_all()).flags == {}
-    assert value(store, "big") is None
     assert store.upsert(part(flags(big=2))) == {}
     check(store, flag("big", 2))
     store.replace(full(flags(big=2)))
@@ -234,16 +239,44 @@ def test_parts_that_are_not_whole_leave_the_last_row_in_force(
     store.close()
 
 
-def test_leftover_parts_go_with_the_next_version(opened: Open, table: Table) -> None:
+def test_parts_go_with_the_next_version(opened: Open, table: Table) -> None:
     store = opened()
-    for remove in (False, True):
-        store.replace(full({}))
-        store.upsert(part({"big": large("big", 5)}))
-        if remove:
-            table.put_item("big", 6, flag("big", 6).data.decode())
-        assert store.upsert(part(flags(big=7))) == {}
-        assert own_keys(table) == set()
-        check(store, flag("big", 7))
+    store.replace(full({}))
+    store.upsert(part({"big": large("big", 5)}))
+    assert store.upsert(part(flags(big=7))) == {}
+    assert own_keys(table) == set()
+    check(store, flag("big", 7))
+    store.close()
+
+
+def test_parts_that_no_row_names_go_with_the_next_full_set(
+    opened: Open, table: Table
+) -> None:
+    store = opened()
+    store.replace(full({}))
+    store.upsert(part({"big": large("big", 5)}))
+    table.put_item("big", 6, flag("big", 6).data.decode())
+    assert store.upsert(part(flags(big=7))) == {}
+    check(store, flag("big", 7))
+    store.replace(full(flags(big=8)))
+    assert own_keys(table) == set()
+    check(store, flag("big", 8))
+    store.close()
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_credentials_that_expire_fail_it_as_anything_else(
+    opened: Open, faults: DynamoDBFaults, *, is_full: bool
+) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(big=1)), ME)
+    faults.error("TransactWriteItems", "ExpiredTokenException", message="?")
+    big = {"big": large("big", 2)}
+    with pytest.raises(StoreUnavailable, match="the session token has expired"):
+        (store.replace(full(big), ME) if is_full else store.upsert(part(big)))
+    faults.pass_on()
+    store.replace(full(big), ME)
+    check(store, large("big", 2))
     store.close()
 
 
@@ -396,6 +429,6 @@ def test_ordinary_reads_cost_no_more_for_all_that(
     assert faults.counts == {"GetItem": 1, "BatchGetItem": 1}
     faults.counts.clear()
     assert value(store, "none") is None
-    assert faults.counts == {"GetItem": 2}
+    assert faults.counts == {"GetItem": 1}
     assert value(store, "big") == 2
     store.close()

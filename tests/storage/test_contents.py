@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,3 +81,12 @@ def test_a_set_is_counted_as_a_whole_as_one_by_one(items: dict[ItemRef, Serializ
         anew.add(ref, item)
     counted = Tally.of_set(ChangeSet.partial(items))
     assert (counted.digest, counted.counts) == (anew.digest, anew.counts)
+
+
+def test_a_record_of_a_set_in_the_making_says_what_was_there_before() -> None:
+    record = WriterRecord(writer="w", host="h")
+    assert record.before_replace(None) == WriterRecord(writer="w", host="h", replacing=True)
+    previous = record.after_replace(None, Tally(), 7.0)
+    begun = record.before_replace(previous)
+    assert begun.replacing
+    assert begun == msgspec.structs.replace(previous, replacing=True)

@@ -1,3 +1,4 @@
+import hashlib
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage import dynamodb_layout as layout
 from flagkeep.storage.contents import WriterRecord
-from flagkeep.storage.dynamodb_layout import Known, Names, Place, Requests
+from flagkeep.storage.dynamodb_layout import Known, Names, Requests
 
 NAMES = Names("p")
 A = ItemRef(Kind.FLAG, "a")
@@ -78,11 +79,6 @@ def test_parts_are_told_by_their_names(key: str, expected: object) -> None:
     assert layout.part_of(key) == expected
 
 
-def test_parts_with_names_too_long_for_a_row_are_left_out() -> None:
-    long = ItemRef(Kind.FLAG, "x" * 1014)
-    assert NAMES.first_parts([A, long]) == {A: Place("p:$flagkeep", "features/a#0")}
-
-
 # --- what can be stored ---------------------------------------------------------------------------
 
 
@@ -137,18 +133,19 @@ def test_a_row_has_room_for_so_much_and_no_more() -> None:
     ref = ItemRef(Kind.FLAG, "ключ")
     assert names.has_room_for(ref, fits)
     assert not names.has_room_for(ref, over)
-    assert layout.ROW_BYTES < 409_600 - 100  # the limit of the service, and two short attributes
+    assert layout.ROW_BYTES < 409_600 - 100  # the limit of the service, and three short attributes
 
 
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def test_a_row_is_what_every_sdk_writes() -> None:
+def test_a_row_is_what_every_sdk_writes_and_a_digest() -> None:
     assert layout.row_of(NAMES.item(A), item(7)) == {
         "namespace": {"S": "p:features"},
         "key": {"S": "a"},
         "version": {"N": "7"},
         "item": {"S": '{"version":7}'},
+        "digest": {"S": hashlib.blake2b(b'{"version":7}', digest_size=8).hexdigest()},
     }
 
 
@@ -214,7 +211,9 @@ def test_a_lone_surrogate_in_a_row_hides_no_other_row() -> None:
     [
         ({}, Known(None)),
         ({"version": {"N": "3"}}, Known(3)),
-        ({"version": {"N": "3"}, **HINT}, Known(3, (5, 2))),
+        ({"version": {"N": "3"}, **HINT}, Known(3, None, (5, 2))),
+        ({"version": {"N": "3"}, "digest": {"S": "0a"}}, Known(3, "0a")),
+        ({"version": {"N": "3"}, "digest": {"B": b"x"}}, Known(3)),
         ({"partsVersion": {"N": "5"}}, Known(None)),
         ({"partsVersion": {"S": "5"}, "parts": {"N": "2"}}, Known(None)),
         ({"partsVersion": {"N": "5"}, "parts": {"N": "0"}}, Known(None)),
@@ -228,9 +227,10 @@ def test_a_row_tells_its_version_and_what_has_overtaken_it(
     assert layout.known_of(row(**attributes)) == expected
 
 
-def test_parts_outrank_a_row_only_where_they_are_newer() -> None:
+def test_parts_that_a_row_names_outrank_it_unless_they_are_older() -> None:
     assert layout.overtaken_by(row(**HINT), item(4)) == (5, 2)
-    assert layout.overtaken_by(row(**HINT), item(5)) is None
+    assert layout.overtaken_by(row(**HINT), item(5)) == (5, 2)
+    assert layout.overtaken_by(row(**HINT), item(6)) is None
     assert layout.overtaken_by(row(), item(4)) is None
     assert layout.overtaken_by(row(**HINT), BadItem(*A, "$", "broken")) == (5, 2)
 
@@ -260,13 +260,13 @@ def test_every_read_is_strongly_consistent() -> None:
     assert REQUESTS.get_many([key]) == {
         "RequestItems": {"flags": {"Keys": [key], "ConsistentRead": True}}
     }
-    for ask in (REQUESTS.query, REQUESTS.query_known, REQUESTS.query_odd):
+    for ask in (REQUESTS.query, REQUESTS.query_known, REQUESTS.query_one):
         assert ask("n", None)["ConsistentRead"] is True
 
 
 def test_a_page_begins_where_the_last_one_ended() -> None:
     key = NAMES.item(A).as_key()
-    for ask in (REQUESTS.query, REQUESTS.query_known, REQUESTS.query_odd):
+    for ask in (REQUESTS.query, REQUESTS.query_known, REQUESTS.query_one):
         assert "ExclusiveStartKey" not in ask("n", None)
         assert ask("n", key)["ExclusiveStartKey"] == key
         assert ask("n", key)["ExpressionAttributeValues"][":namespace"] == {"S": "n"}
@@ -278,7 +278,7 @@ def test_what_is_known_of_rows_is_read_without_their_texts() -> None:
         asked["ExpressionAttributeNames"][sign]
         for sign in asked["ProjectionExpression"].split(", ")
     }
-    assert names == {"key", "version", "partsVersion", "parts"}
+    assert names == {"key", "version", "digest", "partsVersion", "parts"}
 
 
 def test_a_condition_names_what_was_seen() -> None:

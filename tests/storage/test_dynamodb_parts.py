@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
+from flagkeep.model.tombstone import tombstone
 from flagkeep.storage import dynamodb_parts as parts
-from flagkeep.storage.dynamodb_layout import Names, Row
+from flagkeep.storage.dynamodb_layout import Names, Row, row_of
 from flagkeep.storage.dynamodb_parts import PART_BYTES, Cut
 
 NAMES = Names("p")
 A = ItemRef(Kind.FLAG, "a")
+SEEN: Row = {"key": {"S": "a"}, "version": {"N": "3"}}
 
 
 def item(version: int, packed: int = 0) -> SerializedItem:
@@ -23,8 +25,10 @@ def item(version: int, packed: int = 0) -> SerializedItem:
 def rows(cut: Cut) -> dict[int, Any]:
     """Return the rows that transactions put, by their numbers."""
     found = {}
-    for one in cut.transactions("t", []):
+    for one in cut.transactions("t", SEEN, keep_newer=False):
         for operation in one["TransactItems"]:
+            if "Put" not in operation:
+                continue
             row = operation["Put"]["Item"]
             found[int(row["key"]["S"].rpartition("#")[2])] = row
     return found
@@ -62,13 +66,14 @@ def test_a_part_is_a_row_that_tells_version_and_number() -> None:
     assert zlib.decompress(row["item"]["B"], wbits=31) == item(7).data  # gzip, for any reader
 
 
-def test_parts_count_only_if_all_are_there_with_one_version() -> None:
+def test_parts_count_only_if_all_of_one_text_are_there() -> None:
     whole = rows(Cut(NAMES, A, item(7, PART_BYTES)))
     assert parts.item_of(A, whole, 8) is None
     assert parts.item_of(A, {1: whole[1]}, 7) is None
     assert parts.item_of(A, {0: whole[0]}, 7) is None
     assert parts.item_of(A, {0: whole[0], 1: {**whole[1], "version": {"N": "6"}}}, 7) is None
     assert parts.item_of(A, {0: whole[0], 1: {**whole[1], "parts": {"N": "3"}}}, 7) is None
+    assert parts.item_of(A, {0: whole[0], 1: {**whole[1], "digest": {"S": "x"}}}, 7) is None
     assert parts.item_of(A, {**whole, 2: whole[1]}, 7) == item(7, PART_BYTES)  # left over
 
 
@@ -106,38 +111,17 @@ def test_parts_need_a_name_that_is_not_too_long() -> None:
     assert not parts.can_be_cut(NAMES, ItemRef(Kind.FLAG, "x" * 1011), item(1))
 
 
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        (part("2", "5"), (5, 2)),
-        (part("0"), None),
-        (part("1001"), None),
-        (part("x"), None),
-        ({"parts": {"N": "2"}}, None),
-        ({"version": {"N": "2"}}, None),
-    ],
-)
-def test_the_first_part_says_what_belongs_together(row: Row, expected: object) -> None:
-    assert parts.said_by(row) == expected
-
-
-def test_how_many_parts_there_may_be_is_said_by_rows_of_either_kind() -> None:
-    assert parts.number_said_by(part("2")) == 2
-    assert parts.number_said_by(part("-1")) == 0
-    assert parts.number_said_by({}) == 0
-    assert parts.number_said_by(None) == 0
-
-
 # --- transactions ---------------------------------------------------------------------------------
 
 
 def test_all_of_it_is_written_at_once_where_that_is_possible() -> None:
     cut = Cut(NAMES, A, item(7, PART_BYTES * 2))
-    (only,) = cut.transactions("t", [{"Delete": {}}])
-    keys = [one["Put"]["Item"]["key"]["S"] for one in only["TransactItems"][:-1]]
-    assert keys == ["features/a#2", "features/a#1", "features/a#0"]
-    assert only["TransactItems"][-1] == {"Delete": {}}
-    assert all("ConditionExpression" not in one["Put"] for one in only["TransactItems"][:-1])
+    for keep_newer in (False, True):
+        (only,) = cut.transactions("t", SEEN, keep_newer=keep_newer)
+        keys = [one["Put"]["Item"]["key"]["S"] for one in only["TransactItems"][:-1]]
+        assert keys == ["features/a#2", "features/a#1", "features/a#0"]
+        assert "Update" in only["TransactItems"][-1]
+        assert all("ConditionExpression" not in one["Put"] for one in only["TransactItems"][:-1])
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(9, [10]), (10, [1, 10]), (20, [9, 2, 10])])
@@ -148,30 +132,54 @@ def test_what_is_too_much_for_one_transaction_ends_with_the_first_part(
     noise = random.Random(1).randbytes(100 * count - 60)
     cut = Cut(NAMES, A, SerializedItem(7, False, noise))
     assert cut.count == count
-    several = [one["TransactItems"] for one in cut.transactions("t", [{"Delete": {}}], {"x": 1})]
+    several = [one["TransactItems"] for one in cut.transactions("t", SEEN, keep_newer=True)]
     assert [len(one) for one in several] == sizes
     puts = [one["Put"] for transaction in several for one in transaction if "Put" in one]
     assert [one["Item"]["key"]["S"] for one in puts] == [
         f"features/a#{at}" for at in reversed(range(count))
     ]
-    assert all(one["x"] == 1 for one in puts)
-    assert several[-1][-1] == {"Delete": {}}
+    early = puts[: sum(sizes[:-1])]
+    assert all(one["ExpressionAttributeValues"][":v"] == {"N": "7"} for one in early)
+    assert not any("ConditionExpression" in one for one in puts[len(early) :])
+    assert "Update" in several[-1][-1]
+    for transaction in cut.transactions("t", SEEN, keep_newer=False):
+        steps = transaction["TransactItems"]
+        assert not any("ConditionExpression" in one.get("Put", {}) for one in steps)
 
 
-def test_the_row_is_marked_if_it_is_what_was_seen() -> None:
-    cut = Cut(NAMES, A, item(7))
-    seen = {"key": {"S": "a"}, "version": {"N": "3"}}
-    update = cut.mark("t", seen)["Update"]
+def naming(seen: Row | None) -> Any:
+    """Return what is done to the item's row, in the place of which this was seen."""
+    (only,) = Cut(NAMES, A, item(7)).transactions("t", seen, keep_newer=True)
+    return only["TransactItems"][-1]
+
+
+@pytest.mark.parametrize("version", ["3", "7"])
+def test_the_row_names_the_parts_if_it_is_what_was_seen(version: str) -> None:
+    update = naming({"key": {"S": "a"}, "version": {"N": version}})["Update"]
     assert update["UpdateExpression"] == "SET #w = :version, #p = :parts"
     assert update["ExpressionAttributeValues"] == {
-        ":v": {"N": "3"},
+        ":v": {"N": version},
         ":version": {"N": "7"},
         ":parts": {"N": "1"},
     }
     assert update["ExpressionAttributeNames"]["#w"] == "partsVersion"
     assert "attribute_exists(#k)" in update["ConditionExpression"]
-    assert (
-        cut.mark("t", None)["ConditionCheck"]["ConditionExpression"] == "attribute_not_exists(#k)"
-    )
-    assert cut.removal("t")["Delete"]["Key"] == NAMES.item(A).as_key()
-    assert cut.unless_newer()["ExpressionAttributeValues"][":v"] == {"N": "7"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "condition"),
+    [
+        (None, "attribute_not_exists(#k)"),
+        (
+            {"key": {"S": "a"}, "version": {"N": "8"}},
+            "attribute_exists(#k) AND #v = :v AND attribute_not_exists(#w)",
+        ),
+    ],
+)
+def test_without_a_row_that_may_stay_there_is_a_tombstone_for_others(
+    seen: Row | None, condition: str
+) -> None:
+    put = naming(seen)["Put"]
+    assert put["ConditionExpression"] == condition
+    named = {"partsVersion": {"N": "7"}, "parts": {"N": "1"}}
+    assert put["Item"] == row_of(NAMES.item(A), tombstone(*A, 7)) | named

@@ -1,4 +1,5 @@
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -31,8 +32,10 @@ def changes(flags: dict[str, SerializedItem], **segments: SerializedItem) -> Cha
     return ChangeSet(full=True, flags=flags, segments=segments)
 
 
-def row(key: str, version: int, parts: tuple[int, int] | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"key": {"S": key}, "version": {"N": str(version)}}
+def row(key: str, one: SerializedItem, parts: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Return a row as it is read without its text."""
+    found = dict(layout.row_of(NAMES.item(ItemRef(Kind.FLAG, key)), one))
+    del found["item"]
     if parts is not None:
         found |= {"partsVersion": {"N": str(parts[0])}, "parts": {"N": str(parts[1])}}
     return found
@@ -42,8 +45,9 @@ def part_rows(ref: ItemRef, one: SerializedItem) -> list[dict[str, Any]]:
     """Return the rows of an item's parts as they are read without their texts."""
     return [
         {name: value for name, value in operation["Put"]["Item"].items() if name != "item"}
-        for transaction in Cut(NAMES, ref, one).transactions("t", [])
+        for transaction in Cut(NAMES, ref, one).transactions("t", None, keep_newer=False)
         for operation in transaction["TransactItems"]
+        if operation["Put"]["Item"]["namespace"]["S"] == NAMES.own
     ]
 
 
@@ -53,9 +57,17 @@ def planned(wanted: ChangeSet, existing: Existing) -> Replacement:
 
 def there(flags: dict[str, int], segments: dict[str, int] | None = None) -> Existing:
     existing = Existing()
-    existing.take_rows(Kind.FLAG, [row(key, version) for key, version in flags.items()])
-    rows = [row(key, version) for key, version in (segments or {}).items()]
+    existing.take_rows(Kind.FLAG, [row(key, item(version)) for key, version in flags.items()])
+    rows = [row(key, item(version)) for key, version in (segments or {}).items()]
     existing.take_rows(Kind.SEGMENT, rows)
+    return existing
+
+
+def there_as(*rows: dict[str, Any], own: Iterable[dict[str, Any]] = ()) -> Existing:
+    """Return flags' rows as they are, and rows of our own namespace."""
+    existing = Existing()
+    existing.take_rows(Kind.FLAG, rows)
+    existing.take_own(own)
     return existing
 
 
@@ -93,13 +105,6 @@ def test_a_text_that_is_just_not_too_large_gets_a_row() -> None:
     assert Sorted(NAMES, changes({"a": fits})).large == {}
 
 
-def test_only_rows_with_the_right_version_may_be_right() -> None:
-    existing = there({"a": 1}, {"s": 2})
-    assert existing.may_hold_any_of(changes({"a": item(1)}))
-    assert existing.may_hold_any_of(changes({}, s=item(2)))
-    assert not existing.may_hold_any_of(changes({"a": item(2), "b": item(1)}, a=item(1)))
-
-
 # --- what is to be done ---------------------------------------------------------------------------
 
 
@@ -127,23 +132,20 @@ def test_what_cannot_be_replaced_stays() -> None:
 
 
 def test_a_version_that_is_no_number_is_replaced() -> None:
-    existing = Existing()
-    existing.take_rows(Kind.FLAG, [{"key": {"S": "a"}}])
+    existing = there_as({"key": {"S": "a"}})
     assert steps(planned(changes({"a": item(0)}), existing)) == [["put a"]]
 
 
-def test_a_tombstone_is_not_taken_for_a_live_item_of_the_same_version() -> None:
-    live, gone = changes({"a": item(1)}), changes({"a": item(1, deleted=True)})
-    known = Existing({A})
-    known.take_rows(Kind.FLAG, [row("a", 1)])
-    assert steps(planned(live, known)) == [["put a"]]
-    assert steps(planned(gone, known)) == []
-    assert steps(planned(gone, there({"a": 1}))) == [["put a"]]
-    odd = there({"a": 1, "b": 1})
-    odd.take_odd(Kind.FLAG, [{"key": {"S": "a"}}])
-    assert steps(planned(live, odd)) == [["put a"], ["delete b"]]
-    assert steps(planned(gone, odd)) == [["put a"], ["delete b"]]
-    assert steps(planned(changes({"b": item(1), "a": item(2)}), odd)) == [["put a"]]
+def test_another_text_of_the_same_version_is_written_over() -> None:
+    live, gone = item(1), item(1, deleted=True)
+    for found, wanted in ((live, gone), (gone, live), (item(1, ',"on":true'), live)):
+        assert steps(planned(changes({"a": wanted}), there_as(row("a", found)))) == [["put a"]]
+        assert steps(planned(changes({"a": found}), there_as(row("a", found)))) == []
+
+
+def test_a_row_that_somebody_else_has_written_is_put_anew() -> None:
+    foreign = {name: value for name, value in row("a", item(1)).items() if name != "digest"}
+    assert steps(planned(changes({"a": item(1)}), there_as(foreign))) == [["put a"]]
 
 
 def test_batches_are_full_and_keep_the_order() -> None:
@@ -174,49 +176,50 @@ def test_what_is_too_large_is_written_alone_at_its_place() -> None:
     assert [one for one in plan.steps() if isinstance(one, tuple)] == [(B, large(1))]
 
 
-def test_parts_that_are_right_stay_untouched() -> None:
-    wanted = changes({"b": large(2)})
-    for rows in ([], [row("b", 1, (2, 2))]):
-        existing = Existing()
-        existing.take_rows(Kind.FLAG, rows)
-        existing.take_own([*part_rows(B, large(2)), {"key": {"S": "record"}}])
-        assert len(existing.parts[B]) == 2
-        assert steps(planned(wanted, existing)) == []
+PARTS = part_rows(B, large(2))
+GONE = item(2, deleted=True)
+
+
+@pytest.mark.parametrize("one", [item(1), item(2), GONE])
+def test_parts_that_are_right_stay_untouched(one: SerializedItem) -> None:
+    own = [*PARTS, {"key": {"S": "record"}}]
+    existing = there_as(row("b", one, (2, 2)), own=own)
+    assert len(existing.parts[B]) == 2
+    assert steps(planned(changes({"b": large(2)}), existing)) == []
 
 
 @pytest.mark.parametrize(
     "rows",
     [
-        [row("b", 1)],  # somebody else has put it in the place of one that was marked
-        [row("b", 1, (2, 3))],
-        [row("b", 1, (1, 2))],
-        [row("b", 3, (2, 2))],
-        [row("b", 2, (2, 2))],
-        [row("b", 2)],
+        [],
+        [row("b", item(1))],  # somebody else has put it in the place of one that named them
+        [row("b", item(1), (2, 3))],
+        [row("b", item(1), (1, 2))],
+        [row("b", item(3), (2, 2))],
     ],
 )
-def test_parts_are_written_again_unless_the_row_knows_them(rows: list[dict[str, Any]]) -> None:
-    existing = Existing()
-    existing.take_rows(Kind.FLAG, rows)
-    existing.take_own(part_rows(B, large(2)))
+def test_parts_are_written_again_unless_the_row_names_them(rows: list[dict[str, Any]]) -> None:
+    existing = there_as(*rows, own=PARTS)
     assert steps(planned(changes({"b": large(2)}), existing)) == [["parts b"]]
 
 
-def test_a_row_without_a_version_may_be_marked() -> None:
-    existing = Existing()
-    marked = {name: value for name, value in row("b", 0, (2, 2)).items() if name != "version"}
-    existing.take_rows(Kind.FLAG, [marked])
-    existing.take_own(part_rows(B, large(2)))
-    assert steps(planned(changes({"b": large(2)}), existing)) == []
+def test_a_row_without_a_version_may_name_parts() -> None:
+    named = row("b", item(0), (2, 2))
+    del named["version"]
+    assert steps(planned(changes({"b": large(2)}), there_as(named, own=PARTS))) == []
 
 
-def test_parts_of_another_version_or_number_are_written_again() -> None:
-    for found in (part_rows(B, large(1)), part_rows(B, large(2))[1:]):
-        existing = Existing()
-        existing.take_own(found)
-        assert steps(planned(changes({"b": large(2)}), existing)) == [["parts b"]]
-    existing = Existing()
-    existing.take_own([*part_rows(B, large(2)), {"key": {"S": "features/b#2"}}])
+@pytest.mark.parametrize(
+    "found",
+    [
+        part_rows(B, large(1)),
+        PARTS[1:],
+        [*PARTS, {"key": {"S": "features/b#2"}}],
+        [{**one, "digest": {"S": "of another text"}} for one in PARTS],
+    ],
+)
+def test_parts_of_another_text_or_number_are_written_again(found: list[dict[str, Any]]) -> None:
+    existing = there_as(row("b", item(1), (2, 2)), own=found)
     assert steps(planned(changes({"b": large(2)}), existing)) == [["parts b"]]
 
 
@@ -229,8 +232,7 @@ def test_parts_of_what_fits_again_or_is_gone_are_deleted_last() -> None:
 
 
 def test_a_row_that_was_overtaken_is_put_anew_though_its_version_is_right() -> None:
-    existing = Existing()
-    existing.take_rows(Kind.FLAG, [row("a", 1, (2, 1))])
+    existing = there_as(row("a", item(1), (2, 1)))
     assert steps(planned(changes({"a": item(1)}), existing)) == [["put a"]]
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from typing import Final
 
 from flagkeep._async.listeners import AsyncStatusListeners
 from flagkeep._async.work import AsyncWork
@@ -10,8 +11,14 @@ from flagkeep._runtime import aio as runtime
 from flagkeep.errors import StoreError
 from flagkeep.model.status import StoreStatus
 from flagkeep.storage.availability import Availability
+from flagkeep.storage.contents import WriterRecord
 
 log = logging.getLogger("flagkeep.store")
+
+_PARTIAL: Final = (
+    "%s has a part of a full set only, which %s is writing or has stopped writing; it is served"
+    " until the rest is there"
+)
 
 
 class AsyncStoreHealth:
@@ -95,6 +102,15 @@ class AsyncStoreHealth:
             is_news = self._availability.note(rolled_back=is_rolled_back)
         if is_news and is_rolled_back:
             log.warning("%s has older versions than before; they are served", self._name)
+        if is_news:
+            self._tell()
+
+    def note_partial(self, unfinished: WriterRecord | None) -> None:
+        """Note of whom it is if what was read is a part of a full set; None: it is whole."""
+        with self._guard:
+            is_news = self._availability.note(partial=unfinished is not None)
+        if is_news and unfinished is not None:
+            log.warning(_PARTIAL, self._name, unfinished.host or unfinished.writer)
         if is_news:
             self._tell()
 

@@ -23,8 +23,15 @@ from flagkeep.errors import StoreError, StoreMissing, StoreUnavailable, as_store
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.availability import HEARTBEAT, RETRY_AFTER
-from flagkeep.storage.contents import StoreContents, as_changes, emptied_kinds, with_kept
+from flagkeep.storage.contents import (
+    StoreContents,
+    WriterRecord,
+    as_changes,
+    emptied_kinds,
+    with_kept,
+)
 from flagkeep.storage.dataset import checked
+from flagkeep.storage.unfinished import Unfinished
 
 log = logging.getLogger("flagkeep.store")
 
@@ -82,6 +89,8 @@ class StoreReader:
         self._patience: float | None = None
         self._has_marker: bool | None = None
         self._suspects: tuple[ItemRef, ...] = ()  # whose reading failed, and must work again
+        self._unfinished = Unfinished(policy.deadline)
+        self._awaits_whole = False
         self.knows_any: Callable[[Kind], bool] = lambda _: False
         self.complete = runtime.Event()
         self.is_usable = not needs_marker
@@ -94,6 +103,7 @@ class StoreReader:
     def start(self) -> None:
         """Schedule what is done by and by; in the child of a fork, again."""
         self._is_hurrying = False
+        self._awaits_whole = False
         self._is_inherited = self.complete.is_set()  # and may be as old as the cache allows
         # Where callers do this work, it may take no longer than they would wait.
         self._patience = self._policy.deadline if self._work.is_pumped else None
@@ -192,6 +202,8 @@ class StoreReader:
             self._failed(exc, "get_all")
             return False
         self._health.succeeded()
+        if not self._takes(contents.unfinished):
+            return True
         self._has_marker = contents.initialized
         lost = self._lost(contents, timeout) if self._policy.keep_when_wiped else ()
         if lost:
@@ -302,6 +314,39 @@ class StoreReader:
         if self._quiet_polls > QUIET_POLLS:
             interval = max(interval, SLOWEST_POLL)
         self._work.later(interval, self._poll)
+
+    # --- full sets in the making ---------------------------------------------------------------
+
+    def _takes(self, unfinished: WriterRecord | None) -> bool:
+        """Return whether to use what was read; if it is a half, the rest is looked for."""
+        now, has_other = runtime.monotonic(), self.complete.is_set()
+        is_taken = self._unfinished.takes(unfinished, now, has_other=has_other)
+        if is_taken:
+            self._health.note_partial(unfinished)
+        if unfinished is not None:
+            self._await_whole_later()
+        return is_taken
+
+    def _await_whole_later(self) -> None:
+        if not self._awaits_whole:
+            self._awaits_whole = True
+            self._work.later(self._unfinished.retry_after(runtime.monotonic()), self._await_whole)
+
+    def _await_whole(self) -> None:
+        """Read everything once nobody is replacing it any more, or has stopped in the midst."""
+        self._awaits_whole = False
+        if not self._health.can_read:
+            return
+        try:
+            record = self._store.read_record()
+        except Exception as exc:  # noqa: BLE001
+            self._failed(exc, "read_record")
+            return
+        now, has_other = runtime.monotonic(), self.complete.is_set()
+        if self._unfinished.is_worth_a_look(record, now, has_other=has_other):
+            self.refresh()
+        else:
+            self._await_whole_later()
 
     # --- whether it answers --------------------------------------------------------------------
 

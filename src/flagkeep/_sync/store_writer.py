@@ -132,8 +132,8 @@ class StoreWriter:
             if changed_at >= wrote_at:
                 return
         contents = self._store.get_all()
-        if self._wrote_at != wrote_at or not self.idle.is_set():  # somebody wrote meanwhile
-            return
+        if self._wrote_at != wrote_at or not self.idle.is_set() or contents.unfinished is not None:
+            return  # somebody wrote meanwhile, or does
         self._wrote_at = changed_at  # a look at everything is enough, once
         if _is_behind(contents, self._environment.data):
             log.warning("%s has older data than was written to it; it is written again", self._name)

@@ -66,6 +66,8 @@ class StoreStatus(msgspec.Struct, frozen=True):
             the store has them. False again once each has reached its old version.
         push: how changes are noticed: `push`, or `poll` where only the cache's time tells.
         age: seconds since the store was last read or written with success; None before that.
+        partial: whether what is served is a part of a full set that a flagkeep is writing, or has
+            stopped writing in the midst.
     """
 
     available: bool
@@ -76,6 +78,7 @@ class StoreStatus(msgspec.Struct, frozen=True):
     push: str = "poll"
     age: float | None = None
     rolled_back: bool = False
+    partial: bool = False
 
 
 class ClientStatus(msgspec.Struct, frozen=True):

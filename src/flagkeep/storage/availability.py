@@ -80,6 +80,7 @@ class Availability:
         wiped: bool | None = None,
         stale: bool | None = None,
         rolled_back: bool | None = None,
+        partial: bool | None = None,
     ) -> bool:
         """Note what is known of the data in the store; returns whether that is news."""
         old = self._status
@@ -88,6 +89,7 @@ class Availability:
             wiped=old.wiped if wiped is None else wiped,
             stale=old.stale if stale is None else stale,
             rolled_back=old.rolled_back if rolled_back is None else rolled_back,
+            partial=old.partial if partial is None else partial,
         )
         return self._status != old
 

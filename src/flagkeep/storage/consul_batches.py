@@ -7,8 +7,6 @@ server may be set to take less, which only its refusal tells.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.consul_layout import Names, Operation
@@ -114,17 +112,7 @@ class Replacement:
         """Return all of it but what comes last."""
         if self._record is None:
             return [*self._forgotten(), *self._steps]
-        begun = self._record
-        if self._previous is not None:
-            begun = msgspec.structs.replace(
-                self._record,
-                replaces=self._previous.replaces,
-                last_full_write=self._previous.last_full_write,
-                last_change=self._previous.last_change,
-                counts=self._previous.counts,
-                digest=self._previous.digest,
-            )
-        return [self._signed(msgspec.structs.replace(begun, replacing=True)), *self._steps]
+        return [self._signed(self._record.before_replace(self._previous)), *self._steps]
 
     def last(self, kept: Mapping[ItemRef, bytes | None]) -> list[Operation]:
         """Return what comes last.

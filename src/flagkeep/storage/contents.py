@@ -17,12 +17,16 @@ class StoreContents(msgspec.Struct, frozen=True):
         flags: flags and tombstones by key.
         segments: segments and tombstones by key.
         bad: rows that cannot be used; they are in neither of the two.
+        unfinished: the record of a full replace that was half done while this was read: it may be
+            a part of the new set with a part of the old one. None where that is not so, or where
+            nobody can tell, since other SDKs do not say what they do.
     """
 
     initialized: bool
     flags: dict[str, SerializedItem]
     segments: dict[str, SerializedItem]
     bad: tuple[BadItem, ...] = ()
+    unfinished: "WriterRecord | None" = None
 
     def of(self, kind: Kind) -> dict[str, SerializedItem]:
         """Return the items of one kind."""
@@ -41,7 +45,7 @@ def with_kept(contents: StoreContents, lost: Collection[Kind], known: ChangeSet)
         dict(known.of(kind)) if kind in lost else contents.of(kind)
         for kind in (Kind.FLAG, Kind.SEGMENT)
     )
-    return StoreContents(contents.initialized, flags, segments, contents.bad)
+    return msgspec.structs.replace(contents, flags=flags, segments=segments)
 
 
 def as_changes(contents: StoreContents) -> ChangeSet:
@@ -93,6 +97,23 @@ class WriterRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     digest: str = ""
     version: str = ""
 
+    def before_replace(self, previous: "WriterRecord | None") -> Self:
+        """Return what to store before the first of many writes of a full set.
+
+        What it says of the contents is what the one before said.
+        """
+        if previous is None:
+            return msgspec.structs.replace(self, replacing=True)
+        return msgspec.structs.replace(
+            self,
+            replacing=True,
+            replaces=previous.replaces,
+            last_full_write=previous.last_full_write,
+            last_change=previous.last_change,
+            counts=previous.counts,
+            digest=previous.digest,
+        )
+
     def after_replace(self, previous: "WriterRecord | None", tally: "Tally", now: float) -> Self:
         """Return what to store with a full set that `tally` has counted."""
         return msgspec.structs.replace(
@@ -127,6 +148,16 @@ class WriterRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 _RECORD: Final = msgspec.json.Decoder(WriterRecord)
+
+
+def half_done(before: WriterRecord | None, after: WriterRecord | None) -> WriterRecord | None:
+    """Return the record of a full replace that went on between two looks at the record."""
+    if after is None:
+        return before
+    is_another = before is None or before.replaces != after.replaces
+    if after.replacing or is_another:
+        return after
+    return before if before is not None and before.replacing else None
 
 
 class Tally:

@@ -5,8 +5,17 @@ from typing import Final
 
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage import dynamodb_parts as parts
-from flagkeep.storage.contents import StoreContents
-from flagkeep.storage.dynamodb_layout import Row, item_of, number, overtaken_by, part_of, text
+from flagkeep.storage.contents import StoreContents, WriterRecord, half_done
+from flagkeep.storage.dynamodb_layout import (
+    RECORD,
+    Row,
+    item_of,
+    number,
+    overtaken_by,
+    part_of,
+    record_in,
+    text,
+)
 
 NOTHING: Final = StoreContents(initialized=False, flags={}, segments={})
 
@@ -19,7 +28,7 @@ class Gathering:
             saves looking into their texts, here and wherever they go.
     """
 
-    __slots__ = ("_bad", "_found", "_last", "_overtaken", "_parts")
+    __slots__ = ("_bad", "_found", "_last", "_overtaken", "_parts", "_record")
 
     def __init__(self, last: StoreContents = NOTHING) -> None:
         self._last = last
@@ -27,6 +36,7 @@ class Gathering:
         self._bad: dict[ItemRef, BadItem] = {}
         self._overtaken: dict[ItemRef, int] = {}
         self._parts: dict[ItemRef, dict[int, Row]] = {}
+        self._record: WriterRecord | None = None
 
     def take(self, kind: Kind, page: Iterable[Row]) -> None:
         """Take rows of a kind."""
@@ -49,6 +59,8 @@ class Gathering:
             if place is not None:
                 ref, at = place
                 self._parts.setdefault(ref, {})[at] = row
+            elif row["key"]["S"] == RECORD:
+                self._record = record_in(row)
 
     def settle(self) -> list[ItemRef]:
         """Put items together out of their parts.
@@ -59,17 +71,10 @@ class Gathering:
         """
         unsettled = []
         for ref, version in self._overtaken.items():
-            item = parts.item_of(ref, self._parts.pop(ref, {}), version)
+            item = parts.item_of(ref, self._parts.get(ref, {}), version)
             if item is None:
                 unsettled.append(ref)
             else:
-                self.put(ref, item)
-        for ref, rows in self._parts.items():
-            said = parts.said_by(rows[0]) if 0 in rows else None
-            if said is None or ref.key in self._found[ref.kind] or ref in self._bad:
-                continue  # somebody else has written the item since: the parts are left over
-            item = parts.item_of(ref, rows, said[0])
-            if item is not None:
                 self.put(ref, item)
         return unsettled
 
@@ -81,10 +86,16 @@ class Gathering:
         else:
             self._bad[ref] = item
 
-    def contents(self, *, initialized: bool) -> StoreContents:
-        """Return what there is."""
+    def contents(self, *, initialized: bool, record: WriterRecord | None) -> StoreContents:
+        """Return what there is.
+
+        Args:
+            initialized: whether the marker is there.
+            record: who had written last before the pages were read.
+        """
         flags, segments = (self._found[kind] for kind in (Kind.FLAG, Kind.SEGMENT))
-        return StoreContents(initialized, flags, segments, tuple(self._bad.values()))
+        unfinished = half_done(record, self._record)
+        return StoreContents(initialized, flags, segments, tuple(self._bad.values()), unfinished)
 
 
 def _as_before(known: SerializedItem | None, row: Row) -> SerializedItem | None:

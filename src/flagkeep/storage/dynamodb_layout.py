@@ -4,14 +4,17 @@ A namespace per kind, whose rows are the items; a marker row that says by being 
 set was written. The namespace `$flagkeep` is ours alone: its row `record` says who wrote last, and
 items that are too large for a row lie there in parts (see `dynamodb_parts`).
 
-A row that has been overtaken by parts says so itself, in two attributes that no other SDK reads:
-`partsVersion` and `parts`, their number. Whoever else puts another row in its place drops them, and
-with them the parts: what was written last counts, and one read of the row is enough to know.
+Rows of items have attributes that no other SDK reads, and that anybody else drops who puts another
+row in their place:
+
+- `digest`, of the text: a full set is compared with what is there without reading the texts.
+- `partsVersion` and `parts`, their number, if the row has been overtaken by parts. What was written
+  last counts, so a row without them says that nothing has; one read of it is enough to know.
 
 Rows are as boto3's client takes and returns them: `{"version": {"N": "1"}}`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
@@ -42,11 +45,11 @@ _ROW_OVERHEAD: Final = 100 + len("namespace" + "key" + "version" + "item")
 
 _NAMES: Final = {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
 _KINDS: Final = {name: kind for kind, name in _NAMES.items()}
-_RECORD: Final = "record"
+RECORD: Final = "record"  # its key among what is ours alone
 
-# What expressions call the attributes: `item`, `key` and `namespace` are reserved words.
+# What expressions call the attributes: `key` and `namespace` are reserved words.
 _ATTRIBUTES: Final = {
-    "#i": "item",
+    "#d": "digest",
     "#k": "key",
     "#n": "namespace",
     "#p": "parts",
@@ -58,8 +61,6 @@ _ATTRIBUTES: Final = {
 _IS_NEWER: Final = (
     "(NOT attribute_type(#v, :n) OR #v < :v) AND (NOT attribute_type(#w, :n) OR #w < :v)"
 )
-# Tombstones in every form that is written, and rows without a readable text.
-_IS_ODD: Final = "NOT begins_with(#i, :brace) OR contains(#i, :deleted) OR contains(#i, :spaced)"
 
 
 class Place(NamedTuple):
@@ -78,10 +79,12 @@ class Known(NamedTuple):
 
     Attributes:
         version: None if it has none, or one that is no number.
+        digest: of the text; None if somebody else has written it.
         parts: version and number of the parts that have overtaken it; None if there are none.
     """
 
     version: int | None
+    digest: str | None = None
     parts: tuple[int, int] | None = None
 
 
@@ -101,7 +104,7 @@ class Names:
         self.namespaces = {kind: start + name for kind, name in _NAMES.items()}
         self.marker = Place(f"{start}$inited", f"{start}$inited")
         self.own = f"{start}$flagkeep"
-        self.record = Place(self.own, _RECORD)
+        self.record = Place(self.own, RECORD)
 
     def item(self, ref: ItemRef) -> Place:
         """Return where an item lies."""
@@ -110,11 +113,6 @@ class Names:
     def part(self, ref: ItemRef, at: int) -> Place:
         """Return where a part of an item lies that is too large for a row."""
         return Place(self.own, f"{_NAMES[ref.kind]}/{ref.key}#{at}")
-
-    def first_parts(self, refs: Iterable[ItemRef]) -> dict[ItemRef, Place]:
-        """Return where the first parts of items are, as far as those can have parts."""
-        places = {ref: self.part(ref, 0) for ref in refs}
-        return {ref: place for ref, place in places.items() if can_be_stored(place.key)}
 
     def has_room_for(self, ref: ItemRef, item: SerializedItem) -> bool:
         """Return whether an item fits into a row."""
@@ -209,17 +207,26 @@ def _problem(key: str, item: SerializedItem) -> tuple[str, str] | None:
 def row_of(place: Place, item: SerializedItem) -> dict[str, dict[str, Any]]:
     """Return the row of an item."""
     return {
-        **place.as_key(),
-        "version": {"N": str(item.version)},
-        "item": {"S": item.data.decode()},
+        **_row(place, item.version, item.data),
+        "digest": {"S": digest_of(item.data)},
     }
 
 
 def record_row(place: Place, record: WriterRecord, last: Row | None) -> dict[str, dict[str, Any]]:
     """Return the row of a record that takes the place of another; its versions count the writes."""
     written = 0 if last is None else number(last, "version") or 0
-    item = SerializedItem(written + 1, deleted=False, data=record.encode())
-    return row_of(place, item)
+    return _row(place, written + 1, record.encode())
+
+
+def _row(place: Place, version: int, data: bytes) -> dict[str, dict[str, Any]]:
+    return {**place.as_key(), "version": {"N": str(version)}, "item": {"S": data.decode()}}
+
+
+def digest_of(data: bytes) -> str:
+    """Return 16 hexadecimal digits that another text does not have."""
+    from hashlib import blake2b  # noqa: PLC0415  only writers need it, and it costs 2 ms
+
+    return blake2b(data, digest_size=8).hexdigest()
 
 
 def record_in(row: Row | None) -> WriterRecord | None:
@@ -267,18 +274,18 @@ def text(row: Row) -> bytes | None:
 
 def known_of(row: Row) -> Known:
     """Return what a row says of itself beside its text."""
-    parts = None
+    digest, parts = row.get("digest", {}).get("S"), None
     if "partsVersion" in row:
         version, count = number(row, "partsVersion"), number(row, "parts")
         if version is not None and count is not None and 0 < count <= MOST_PARTS:
             parts = (version, count)
-    return Known(number(row, "version"), parts)
+    return Known(number(row, "version"), digest, parts)
 
 
 def overtaken_by(row: Row, item: SerializedItem | BadItem) -> tuple[int, int] | None:
     """Return version and number of the parts that outrank a row; None if it speaks for itself."""
     parts = known_of(row).parts
-    if parts is None or (isinstance(item, SerializedItem) and parts[0] <= item.version):
+    if parts is None or (isinstance(item, SerializedItem) and parts[0] < item.version):
         return None
     return parts
 
@@ -329,8 +336,8 @@ class Requests:
         """Read a page without the texts."""
         return {
             **self.query(namespace, start),
-            "ProjectionExpression": "#k, #v, #w, #p",
-            "ExpressionAttributeNames": _named("#n", "#k", "#v", "#w", "#p"),
+            "ProjectionExpression": "#k, #v, #d, #w, #p",
+            "ExpressionAttributeNames": _named("#n", "#k", "#v", "#d", "#w", "#p"),
         }
 
     def query_one(self, namespace: str, start: Key | None = None) -> Arguments:
@@ -345,21 +352,6 @@ class Requests:
             "ProjectionExpression": "#k",
             "KeyConditionExpression": "#n = :namespace AND begins_with(#k, :namespace)",
             "ExpressionAttributeNames": _named("#n", "#k"),
-        }
-
-    def query_odd(self, namespace: str, start: Key | None = None) -> Arguments:
-        """Read the keys of the rows on a page that may be tombstones, or cannot be read."""
-        return {
-            **self.query(namespace, start),
-            "ProjectionExpression": "#k",
-            "FilterExpression": _IS_ODD,
-            "ExpressionAttributeNames": _named("#n", "#k", "#i"),
-            "ExpressionAttributeValues": {
-                ":namespace": {"S": namespace},
-                ":brace": {"S": "{"},
-                ":deleted": {"S": '"deleted":true'},
-                ":spaced": {"S": '"deleted": true'},
-            },
         }
 
     def write(self, batch: Sequence[Arguments]) -> Arguments:

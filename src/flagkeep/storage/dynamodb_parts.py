@@ -1,9 +1,12 @@
 """Items that are too large for a row of DynamoDB, as flagkeep alone keeps them (section 17).
 
-The text is packed by gzip and cut; each part is a row with the version and the number of parts. The
-row of the item, which other SDKs read, stays as it was: the last version that fitted. It is told in
-two attributes that it was overtaken. Parts count only if all of them are there with one version,
-and the row either names that version as newer than its own, or is not there at all.
+The text is packed by gzip and cut; each part is a row with the version and the number of parts, and
+a digest of the text. The row of the item, which other SDKs read, stays as it was: the last version
+that fitted. It is told in two attributes that it was overtaken. If there was no row, or a newer one
+that is true no more, there is a tombstone instead, so that other SDKs see no flag.
+
+Parts count only if that row names them, and all of them are there. So whoever deletes the row or
+puts another in its place, for us too has done just that.
 
 All of it is written in one transaction, unless it is too much for one. Then the part with the
 number 0 and the row come last.
@@ -12,18 +15,21 @@ number 0 and the row come last.
 import zlib
 from binascii import a2b_base64
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from flagkeep.model.item import BadItem, ItemRef, SerializedItem
+from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.dynamodb_layout import (
     KEY_BYTES,
     MOST_PARTS,
     Arguments,
     Names,
-    Place,
     Row,
     as_seen,
+    digest_of,
+    known_of,
     number,
+    row_of,
 )
 from flagkeep.storage.items import item_from_row
 
@@ -59,26 +65,28 @@ def can_be_cut(names: Names, ref: ItemRef, item: SerializedItem) -> bool:
     return len(longest.encode()) <= KEY_BYTES and len(item.data) <= _LARGEST_TEXT
 
 
-def number_said_by(row: Row | None) -> int:
-    """Return how many parts there may be, as a row says that is one or was overtaken by them."""
-    count = None if row is None else number(row, "parts")
-    return count if count is not None and 0 < count <= MOST_PARTS else 0
-
-
 def count_of(parts: Parts, version: int) -> int | None:
-    """Return how many parts there are if all of this version are there, and None if not."""
+    """Return how many parts there are if all of one text of this version are there; else None."""
     first = parts.get(0)
-    said = None if first is None else said_by(first)
-    if said is None or said[0] != version:
+    if first is None:
         return None
-    rows = map(parts.get, range(said[1]))
-    return said[1] if all(row is not None and said_by(row) == said for row in rows) else None
+    said = _said_by(first)
+    if said.version != version or not 0 < said.count <= MOST_PARTS:
+        return None
+    rows = map(parts.get, range(said.count))
+    return said.count if all(row is not None and _said_by(row) == said for row in rows) else None
 
 
-def said_by(first: Row) -> tuple[int, int] | None:
-    """Return version and number of all parts, as the first one says."""
-    version, count = number(first, "version"), number_said_by(first)
-    return None if version is None or not count else (version, count)
+class _Said(NamedTuple):
+    """What a part says of all."""
+
+    version: int | None
+    count: int
+    digest: str | None
+
+
+def _said_by(part: Row) -> _Said:
+    return _Said(number(part, "version"), number(part, "parts") or 0, known_of(part).digest)
 
 
 def item_of(ref: ItemRef, parts: Parts, version: int) -> SerializedItem | BadItem | None:
@@ -119,68 +127,72 @@ class Cut:
 
     def __init__(self, names: Names, ref: ItemRef, item: SerializedItem) -> None:
         pieces = cut(item.data)
+        self._ref = ref
         self._place = names.item(ref)
-        self._version = {"N": str(item.version)}
-        self._count = {"N": str(len(pieces))}
-        self._rows = [self._row(names.part(ref, at), piece) for at, piece in enumerate(pieces)]
+        self._version = item.version
+        self._names_parts = {
+            "partsVersion": {"N": str(item.version)},
+            "parts": {"N": str(len(pieces))},
+        }
+        said = {
+            "version": {"N": str(item.version)},
+            "parts": {"N": str(len(pieces))},
+            "digest": {"S": digest_of(item.data)},
+        }
+        self._rows = [
+            {**names.part(ref, at).as_key(), **said, "item": {"B": piece}}
+            for at, piece in enumerate(pieces)
+        ]
         self.count = len(pieces)
 
-    def _row(self, place: Place, piece: bytes) -> Row:
-        return {
-            **place.as_key(),
-            "version": self._version,
-            "parts": self._count,
-            "item": {"B": piece},
-        }
-
     def transactions(
-        self, table: str, then: Sequence[Arguments], condition: Arguments | None = None
+        self, table: str, seen: Row | None, *, keep_newer: bool
     ) -> Iterator[Arguments]:
-        """Yield what puts the parts, and does the rest.
+        """Yield what puts the parts, and names them in the item's row if that is what was seen.
 
         Args:
             table: its name.
-            then: what to do in the last transaction, which is nearly always the only one.
-            condition: for every part.
+            seen: the item's row; None: there was none.
+            keep_newer: whether newer parts stay, of somebody who may be about to name them. The
+                last transaction, which is nearly always the only one, does not care: all that
+                matters there is the item's row.
         """
-        puts = [
-            {"Put": {"TableName": table, "Item": row, **(condition or {})}}
-            for row in reversed(self._rows)
-        ]
+        unless_newer = _unless_newer(self._version) if keep_newer else {}
+        puts = [{"TableName": table, "Item": row} for row in reversed(self._rows)]
         last = max(0, len(puts) - PARTS_PER_TRANSACTION)
         for at in range(0, last, PARTS_PER_TRANSACTION):
-            yield {"TransactItems": puts[at : min(at + PARTS_PER_TRANSACTION, last)]}
-        yield {"TransactItems": [*puts[last:], *then]}
+            some = puts[at : min(at + PARTS_PER_TRANSACTION, last)]
+            yield {"TransactItems": [{"Put": {**put, **unless_newer}} for put in some]}
+        yield {"TransactItems": [*({"Put": put} for put in puts[last:]), self._naming(table, seen)]}
 
-    def unless_newer(self) -> Arguments:
-        """Return the condition that what is there is not newer; so much may be tried again."""
-        return {
-            "ConditionExpression": "NOT attribute_type(#v, :n) OR #v <= :v",
-            "ExpressionAttributeNames": {"#v": "version"},
-            "ExpressionAttributeValues": {":n": {"S": "N"}, ":v": self._version},
-        }
-
-    def mark(self, table: str, seen: Row | None) -> Arguments:
-        """Return what says in the item's row that it was overtaken, if it is what was seen."""
+    def _naming(self, table: str, seen: Row | None) -> Arguments:
+        """Return what says in the item's row that it was overtaken."""
         condition, names, values = as_seen(seen)
-        target = {"TableName": table, "Key": self._place.as_key()}
-        if seen is None:
-            check = {**target, "ConditionExpression": condition, "ExpressionAttributeNames": names}
-            return {"ConditionCheck": check}
-        return {
-            "Update": {
-                **target,
-                "ConditionExpression": condition,
-                "UpdateExpression": "SET #w = :version, #p = :parts",
-                "ExpressionAttributeNames": {**names, "#w": "partsVersion", "#p": "parts"},
-                "ExpressionAttributeValues": {
-                    **values,
-                    ":version": self._version,
-                    ":parts": self._count,
-                },
-            }
+        on = {
+            "TableName": table,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            **({"ExpressionAttributeValues": values} if values else {}),
         }
+        version = None if seen is None else known_of(seen).version
+        if seen is None or (version is not None and version > self._version):
+            gone = row_of(self._place, tombstone(*self._ref, self._version))
+            return {"Put": {**on, "Item": gone | self._names_parts}}
+        on["Key"] = self._place.as_key()
+        on["UpdateExpression"] = "SET #w = :version, #p = :parts"
+        on["ExpressionAttributeNames"] = {**names, "#w": "partsVersion", "#p": "parts"}
+        on["ExpressionAttributeValues"] = {
+            **values,
+            ":version": self._names_parts["partsVersion"],
+            ":parts": self._names_parts["parts"],
+        }
+        return {"Update": on}
 
-    def removal(self, table: str) -> Arguments:
-        """Return what deletes the item's row, where it is no older than the parts."""
-        return {"Delete": {"TableName": table, "Key": self._place.as_key()}}
+
+def _unless_newer(version: int) -> Arguments:
+    """Return the condition that what is there is not newer; so much may be tried again."""
+    return {
+        "ConditionExpression": "NOT attribute_type(#v, :n) OR #v <= :v",
+        "ExpressionAttributeNames": {"#v": "version"},
+        "ExpressionAttributeValues": {":n": {"S": "N"}, ":v": {"N": str(version)}},
+    }

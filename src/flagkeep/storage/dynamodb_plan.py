@@ -1,10 +1,10 @@
 """What a full set costs: which rows of a table have to be written, and in which order.
 
-Rows that are right already stay untouched. The others are put in write order, then what is gone is
-deleted; rows of other environments are none of ours.
+Rows that are right already, as their versions and digests tell, stay untouched. The others are put
+in write order, then what is gone is deleted; rows of other environments are none of ours.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
@@ -18,6 +18,7 @@ from flagkeep.storage.dynamodb_layout import (
     Place,
     Row,
     delete_in_batch,
+    digest_of,
     known_of,
     part_of,
     put_in_batch,
@@ -68,25 +69,17 @@ class Existing:
     Attributes:
         rows: those of items, by kind and key.
         parts: the rows of parts, by item and number.
-        tombstones: rows that are known to be tombstones.
-        odd: rows that may be tombstones, or cannot be read.
     """
 
-    __slots__ = ("odd", "parts", "rows", "tombstones")
+    __slots__ = ("parts", "rows")
 
-    def __init__(self, tombstones: Collection[ItemRef] = ()) -> None:
+    def __init__(self) -> None:
         self.rows: dict[Kind, dict[str, Known]] = {kind: {} for kind in Kind}
         self.parts: dict[ItemRef, dict[int, Row]] = {}
-        self.tombstones = tombstones
-        self.odd: set[ItemRef] = set()
 
     def take_rows(self, kind: Kind, page: Iterable[Row]) -> None:
         """Take note of rows of a kind."""
         self.rows[kind] |= {row["key"]["S"]: known_of(row) for row in page}
-
-    def take_odd(self, kind: Kind, page: Iterable[Row]) -> None:
-        """Take note of rows of which their version says too little."""
-        self.odd.update(ItemRef(kind, row["key"]["S"]) for row in page)
 
     def take_own(self, page: Iterable[Row]) -> None:
         """Take note of rows of our own namespace."""
@@ -96,21 +89,13 @@ class Existing:
                 ref, at = place
                 self.parts.setdefault(ref, {})[at] = row
 
-    def may_hold_any_of(self, changes: ChangeSet) -> bool:
-        """Return whether there are rows with the right version."""
-        nothing = Known(None)
-        return any(
-            self.rows[kind].get(key, nothing).version == item.version
-            for kind in Kind
-            for key, item in changes.of(kind).items()
-        )
-
     def lacks(self, wanted: Sorted) -> dict[ItemRef, SerializedItem]:
         """Return what is not there as it has to be."""
         lacking = {}
         for kind, rows in self.rows.items():
             for key, item in wanted.changes.of(kind).items():
-                if rows.get(key) != (item.version, None) or not self._is_alike(kind, key, item):
+                row = rows.get(key)
+                if row is None or row != (item.version, digest_of(item.data), None):
                     lacking[ItemRef(kind, key)] = item
         for ref, item in wanted.large.items():
             if self._holds_parts(ref, item):
@@ -119,23 +104,14 @@ class Existing:
                 lacking[ref] = item
         return lacking
 
-    def _is_alike(self, kind: Kind, key: str, item: SerializedItem) -> bool:
-        """Return whether a row of the right version is a tombstone if the item is."""
-        if not self.odd and not self.tombstones:
-            return not item.deleted
-        ref = ItemRef(kind, key)
-        return ref not in self.odd and item.deleted == (ref in self.tombstones)
-
     def _holds_parts(self, ref: ItemRef, item: SerializedItem) -> bool:
         """Return whether an item is there in parts, all of them and no others."""
-        parts = self.parts.get(ref)
-        if parts is None or count_of(parts, item.version) != len(parts):
+        row, parts = self.rows[ref.kind].get(ref.key), self.parts.get(ref)
+        if row is None or parts is None or row.parts != (item.version, len(parts)):
             return False
-        row = self.rows[ref.kind].get(ref.key)
-        if row is None:
-            return True
-        is_older = row.version is None or row.version < item.version
-        return is_older and row.parts == (item.version, len(parts))
+        is_newer = row.version is not None and row.version > item.version
+        is_whole = count_of(parts, item.version) == len(parts)
+        return is_whole and not is_newer and known_of(parts[0]).digest == digest_of(item.data)
 
 
 class Replacement:

@@ -12,12 +12,25 @@ from flagkeep._async.stores.dynamodb_reads import NOTHING_SEEN, AsyncDynamoDBRea
 from flagkeep._async.stores.dynamodb_table import ATTEMPTS, AsyncDynamoDBTable
 from flagkeep._runtime.dynamodb_errors import UNCLEAR, ConditionFailed, Refused
 from flagkeep.model.item import ItemRef, SerializedItem
-from flagkeep.storage.dynamodb_layout import ROW_BYTES, Names, number
+from flagkeep.storage.dynamodb_layout import ROW_BYTES, Names
 from flagkeep.storage.dynamodb_parts import Cut
 from flagkeep.storage.dynamodb_plan import deletions
 from flagkeep.storage.items import is_newer
 
 log: Final = logging.getLogger("flagkeep.stores.dynamodb")
+
+# Refusals of what is written in parts that say nothing of the rest: it is too much, the service has
+# no transactions, or the credentials may not do all that one needs.
+_ABOUT_THE_ITEM: Final = frozenset(
+    (
+        "AccessDenied",
+        "AccessDeniedException",
+        "ItemCollectionSizeLimitExceededException",
+        "UnknownOperationException",
+        "ValidationErrorException",
+        "ValidationException",
+    )
+)
 
 
 class AsyncDynamoDBLargeItems:
@@ -49,11 +62,8 @@ class AsyncDynamoDBLargeItems:
         cut = await self._table.work(partial(Cut, self._names, ref, item))
         for attempt in range(ATTEMPTS):
             row = await self._table.get(operation, self._names.item(ref))
-            version = None if row is None else number(row, "version")
-            is_older = version is None or version < item.version
-            then = cut.mark(self._name, row) if is_older else cut.removal(self._name)
             try:
-                for transaction in cut.transactions(self._name, [then]):
+                for transaction in cut.transactions(self._name, row, keep_newer=False):
                     await self._table.ask(operation, "transact_write_items", transaction)
             except ConditionFailed:
                 await self._table.pause_after(operation, attempt)
@@ -75,9 +85,8 @@ class AsyncDynamoDBLargeItems:
             seen = (await self._reads.look(operation, [ref])).get(ref, NOTHING_SEEN)
             if isinstance(seen.item, SerializedItem) and not is_newer(seen.item, item):
                 return seen, False
-            then = cut.mark(self._name, seen.row)
             try:
-                for transaction in cut.transactions(self._name, [then], cut.unless_newer()):
+                for transaction in cut.transactions(self._name, seen.row, keep_newer=True):
                     await self._table.ask_once(operation, "transact_write_items", transaction)
             except ConditionFailed:
                 await self._table.pause_after(operation, attempt)
@@ -117,6 +126,13 @@ class AsyncDynamoDBLargeItems:
         )
 
     def _complain(self, ref: ItemRef, why: Refused) -> None:
+        """Say what is wrong with the item, so that it holds nothing else up.
+
+        Raises:
+            Refused: that is not what is wrong.
+        """
+        if why.code not in _ABOUT_THE_ITEM:
+            raise why
         log.error(
             "%s: not stored: %s %r is over %d bytes, and cannot be kept in parts: %s",
             self._table.label,

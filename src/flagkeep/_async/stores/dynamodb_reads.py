@@ -17,6 +17,7 @@ from flagkeep.storage.dynamodb_layout import (
     can_be_stored,
     item_as_it_is,
     item_of,
+    known_of,
     overtaken_by,
     record_in,
 )
@@ -30,7 +31,7 @@ class Seen(NamedTuple):
     Attributes:
         row: the row; None if there is none.
         item: what counts: what the row holds, or its parts; None if there is nothing.
-        parts: the number of parts that are known of, whether they count or not.
+        parts: the number of parts that the row names.
     """
 
     row: Row | None
@@ -77,16 +78,11 @@ class AsyncDynamoDBReads:
             ref: self._names.item(ref) for ref in dict.fromkeys(wanted) if can_be_stored(ref.key)
         }
         rows = await self.rows(operation, list(places.values()), limit)
-        firsts: dict[ItemRef, Row] = {}
-        missing = [ref for ref, place in places.items() if place not in rows]
-        if missing:  # it may be there in parts alone
-            firsts = await self.first_parts(operation, missing, limit)
-        seen = {}
-        for ref, place in places.items():
-            row, first = rows.get(place), firsts.get(ref)
-            if row is not None or first is not None:
-                seen[ref] = await self._put_together(operation, ref, row, first, limit)
-        return seen
+        return {
+            ref: await self._put_together(operation, ref, rows[place], limit)
+            for ref, place in places.items()
+            if place in rows
+        }
 
     async def after_doubt(
         self, operation: str, ref: ItemRef, item: SerializedItem, doubt: StoreError
@@ -102,14 +98,6 @@ class AsyncDynamoDBReads:
             raise doubt from None
         return seen
 
-    async def first_parts(
-        self, operation: str, refs: Iterable[ItemRef], limit: Limit = UNLIMITED
-    ) -> dict[ItemRef, Row]:
-        """Return the first parts of those items that have any."""
-        places = self._names.first_parts(refs)
-        rows = await self.rows(operation, list(places.values()), limit)
-        return {ref: rows[place] for ref, place in places.items() if place in rows}
-
     async def rows(
         self, operation: str, places: Sequence[Place], limit: Limit = UNLIMITED
     ) -> dict[Place, Row]:
@@ -120,19 +108,24 @@ class AsyncDynamoDBReads:
         return {} if row is None else {places[0]: row}
 
     async def get_all(self, operation: str, limit: Limit = UNLIMITED) -> StoreContents:
-        """Return everything. The marker is read first: what it promises is there after it."""
-        table, gathering = self._table, Gathering(self._last)
-        marker = await table.get(operation, self._names.marker, limit)
-        for kind, namespace in self._names.namespaces.items():
+        """Return everything. The marker is read first: what it promises is there after it.
+
+        So is the record, which comes once more after the items: together they tell whether somebody
+        was replacing everything meanwhile.
+        """
+        table, gathering, names = self._table, Gathering(self._last), self._names
+        first = await table.get_many(operation, (names.marker, names.record), limit)
+        for kind, namespace in names.namespaces.items():
             take = partial(gathering.take, kind)
             await table.pages(operation, table.requests.query, namespace, take, limit)
-        own = self._names.own
-        await table.pages(operation, table.requests.query, own, gathering.take_own, limit)
+        await table.pages(operation, table.requests.query, names.own, gathering.take_own, limit)
         unsettled = await table.work(gathering.settle)
         for ref, one in (await self.look(operation, unsettled, limit)).items():
             if one.item is not None:
                 gathering.put(ref, one.item)
-        self._last = contents = gathering.contents(initialized=marker is not None)
+        self._last = contents = gathering.contents(
+            initialized=names.marker in first, record=record_in(first.get(names.record))
+        )
         return contents
 
     async def is_initialized(self, operation: str, limit: Limit = UNLIMITED) -> bool:
@@ -155,28 +148,26 @@ class AsyncDynamoDBReads:
 
     # --- parts --------------------------------------------------------------------------------
 
-    async def _put_together(
-        self, operation: str, ref: ItemRef, row: Row | None, first: Row | None, limit: Limit
-    ) -> Seen:
-        """Return what a row, or in its place the first part, leads to."""
-        count = 0
+    async def _put_together(self, operation: str, ref: ItemRef, row: Row, limit: Limit) -> Seen:
+        """Return what a row leads to."""
+        seen: Row | None = row
         for _ in range(_TRIES):
-            item = None if row is None else item_of(ref.kind, row)
-            if row is not None and item is not None:
-                overtaken = overtaken_by(row, item)
-            else:
-                overtaken = None if first is None else parts.said_by(first)
+            if seen is None:
+                return NOTHING_SEEN
+            item = item_of(ref.kind, seen)
+            overtaken = overtaken_by(seen, item)
             if overtaken is None:
-                return Seen(row, item, count)
+                break
             version, count = overtaken
             whole = await self._parts(operation, ref, range(count), limit)
             found = await self._table.work(partial(parts.item_of, ref, whole, version))
             if isinstance(found, SerializedItem):
-                return Seen(row, found, count)
-            row = await self._table.get(operation, self._names.item(ref), limit)
-            if row is None:
-                first = await self._table.get(operation, self._names.part(ref, 0), limit)
-        return Seen(row, None if row is None else item_of(ref.kind, row), count)
+                return Seen(seen, found, count)
+            seen = await self._table.get(operation, self._names.item(ref), limit)
+        if seen is None:
+            return NOTHING_SEEN
+        named = known_of(seen).parts
+        return Seen(seen, item_of(ref.kind, seen), 0 if named is None else named[1])
 
     async def _parts(
         self, operation: str, ref: ItemRef, numbers: Collection[int], limit: Limit

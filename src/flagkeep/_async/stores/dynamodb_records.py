@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
-import msgspec
-
 from flagkeep._async.stores.dynamodb_table import AsyncDynamoDBTable
 from flagkeep._runtime import aio as runtime
 from flagkeep.model.item import BadItem, ItemRef, SerializedItem
@@ -49,17 +47,7 @@ class AsyncSigning:
         if self._record is None:
             await self.forget(operation)
             return
-        begun = msgspec.structs.replace(self._record, replacing=True)
-        before = self._previous
-        if before is not None:
-            begun = msgspec.structs.replace(
-                begun,
-                replaces=before.replaces,
-                last_full_write=before.last_full_write,
-                last_change=before.last_change,
-                counts=before.counts,
-                digest=before.digest,
-            )
+        begun = self._record.before_replace(self._previous)
         self._row = record_row(self._place, begun, self._row)
         await self._table.put(operation, self._row)
 

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
-import msgspec
-
 from flagkeep._sync.stores.dynamodb_table import DynamoDBTable
 from flagkeep._runtime import threads as runtime
 from flagkeep.model.item import BadItem, ItemRef, SerializedItem
@@ -49,17 +47,7 @@ class Signing:
         if self._record is None:
             self.forget(operation)
             return
-        begun = msgspec.structs.replace(self._record, replacing=True)
-        before = self._previous
-        if before is not None:
-            begun = msgspec.structs.replace(
-                begun,
-                replaces=before.replaces,
-                last_full_write=before.last_full_write,
-                last_change=before.last_change,
-                counts=before.counts,
-                digest=before.digest,
-            )
+        begun = self._record.before_replace(self._previous)
         self._row = record_row(self._place, begun, self._row)
         self._table.put(operation, self._row)
 

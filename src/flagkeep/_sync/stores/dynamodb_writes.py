@@ -15,7 +15,7 @@ from flagkeep._sync.stores.dynamodb_records import Signing, Written, sign_change
 from flagkeep._sync.stores.dynamodb_table import ATTEMPTS, DynamoDBTable
 from flagkeep._runtime.dynamodb_errors import UNCLEAR, ConditionFailed
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import BadItem, ItemRef, SerializedItem
+from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.dynamodb_layout import (
     Names,
@@ -26,7 +26,6 @@ from flagkeep.storage.dynamodb_layout import (
     overtaken_by,
     row_of,
 )
-from flagkeep.storage.dynamodb_parts import number_said_by
 from flagkeep.storage.dynamodb_plan import Existing, Replacement, Sorted, deletions
 from flagkeep.storage.items import is_newer
 from flagkeep.storage.ordering import write_order
@@ -48,8 +47,6 @@ class DynamoDBWrites:
         self._reads = reads
         self._names = names
         self._large = DynamoDBLargeItems(table, reads, names)
-        # What this object knows to be tombstones in the table; None: it has not looked.
-        self._tombstones: set[ItemRef] | None = None
 
     # --- a full set ---------------------------------------------------------------------------
 
@@ -63,9 +60,8 @@ class DynamoDBWrites:
         wanted = self._sorted(changes)
         rows = table.get_many(operation, (names.marker, names.record))
         signing = Signing(table, names.record, record, rows.get(names.record))
-        existing = self._existing(operation, wanted.changes)
+        existing = self._existing(operation)
         plan = table.work(partial(Replacement, names, wanted, existing))
-        self._tombstones = None
         unwritten = [one.ref for one in wanted.bad]
         is_marked = names.marker in rows
         if plan.puts or plan.deletes or not is_marked:
@@ -77,19 +73,14 @@ class DynamoDBWrites:
             signing.forget(operation)
         else:
             signing.end(operation, self._tally(operation, wanted.changes, unwritten))
-        self._tombstones = {ref for ref, item in wanted.changes.items() if item.deleted}
 
-    def _existing(self, operation: str, changes: ChangeSet) -> Existing:
+    def _existing(self, operation: str) -> Existing:
         """Look at what is there, without reading the texts."""
-        table, names = self._table, self._names
-        known, odd = table.requests.query_known, table.requests.query_odd
-        existing = Existing(self._tombstones or ())
+        table, names, existing = self._table, self._names, Existing()
+        known = table.requests.query_known
         for kind, namespace in names.namespaces.items():
             table.pages(operation, known, namespace, partial(existing.take_rows, kind))
         table.pages(operation, known, names.own, existing.take_own)
-        if self._tombstones is None and existing.may_hold_any_of(changes):
-            for kind, namespace in names.namespaces.items():
-                table.pages(operation, odd, namespace, partial(existing.take_odd, kind))
         return existing
 
     def _carry_out(
@@ -131,41 +122,27 @@ class DynamoDBWrites:
         items = write_order(wanted.changes)
         if not items:
             return {}
-        firsts = self._names.first_parts(ref for ref, _ in items)
-        places = [self._names.record, *firsts.values()]
-        rows = self._table.get_many(operation, places)
+        record = self._table.get(operation, self._names.record)
         refused: dict[ItemRef, SerializedItem] = {}
         written: list[Written] = []
         for ref, item in items:
             if ref in wanted.large:
                 seen, is_written = self._large.upsert(operation, ref, item)
             else:
-                first = rows.get(firsts[ref]) if ref in firsts else None
-                seen, is_written = self._put(operation, ref, item, first)
+                seen, is_written = self._put(operation, ref, item)
             if is_written:
                 written.append(Written(ref, seen.item, item))
-                self._note(ref, item)
             elif isinstance(seen.item, SerializedItem):
                 refused[ref] = seen.item
         if written:
-            record = self._names.record
-            sign_changes(self._table, record, rows.get(record), written)
+            sign_changes(self._table, self._names.record, record, written)
         return refused
 
-    def _put(
-        self, operation: str, ref: ItemRef, item: SerializedItem, first: Row | None
-    ) -> tuple[Seen, bool]:
-        """Put a row if what is there is older; return what was there, and whether it was put.
-
-        Args:
-            operation: of the store.
-            ref: of the item.
-            item: to write.
-            first: its first part, which may be left over.
-        """
+    def _put(self, operation: str, ref: ItemRef, item: SerializedItem) -> tuple[Seen, bool]:
+        """Put a row if what is there is older; return what was there, and whether it was put."""
         row = row_of(self._names.item(ref), item)
         requests = self._table.requests
-        seen = None if first is None else self._look(operation, ref)
+        seen: Seen | None = None
         for attempt in range(ATTEMPTS):
             if seen is None:
                 request = requests.put_if_newer(row)
@@ -187,9 +164,8 @@ class DynamoDBWrites:
                 seen = self._reads.after_doubt(operation, ref, item, exc)
                 continue
             if seen is None:
-                seen = Seen(old, None if old is None else _outranking(ref, old))
-            left_over = max(seen.parts, *(number_said_by(row) for row in (old, first)))
-            self._large.remove(operation, ref, item.version, range(left_over))
+                seen = NOTHING_SEEN if old is None else _outranked(ref, old)
+            self._large.remove(operation, ref, item.version, range(seen.parts))
             return seen, True
         raise self._table.outpaced(operation)
 
@@ -198,10 +174,6 @@ class DynamoDBWrites:
         if row is not None and known_of(row).parts is None:
             return Seen(row, item_of(ref.kind, row))
         return (self._reads.look(operation, [ref])).get(ref, NOTHING_SEEN)
-
-    def _note(self, ref: ItemRef, item: SerializedItem) -> None:
-        if self._tombstones is not None:
-            (self._tombstones.add if item.deleted else self._tombstones.discard)(ref)
 
     # --- everything ---------------------------------------------------------------------------
 
@@ -216,7 +188,6 @@ class DynamoDBWrites:
         places = [Place(namespace, key) for namespace, found in keys.items() for key in found]
         for batch in deletions([names.marker, *places]):
             table.write(operation, batch)
-        self._tombstones = None
 
     def _sorted(self, changes: ChangeSet) -> Sorted:
         """Return a change set by what can be done with it, and complain of what cannot."""
@@ -230,8 +201,11 @@ def _take_keys(keys: list[str], page: Iterable[Row]) -> None:
     keys.extend(row["key"]["S"] for row in page)
 
 
-def _outranking(ref: ItemRef, row: Row) -> SerializedItem | BadItem:
+def _outranked(ref: ItemRef, row: Row) -> Seen:
     """Return what a row held, or of the parts that had overtaken it what counts of them."""
     item = item_of(ref.kind, row)
     overtaken = overtaken_by(row, item)
-    return item if overtaken is None else SerializedItem(overtaken[0], deleted=False, data=b"")
+    if overtaken is None:
+        return Seen(row, item)
+    version, count = overtaken
+    return Seen(row, SerializedItem(version, deleted=False, data=b""), count)

@@ -1,0 +1,61 @@
+"""How long to wait for the rest of a full set, where a store cannot be given one all at once.
+
+The record of who writes says that it is half done. Whoever reads meanwhile serves what is held,
+which is whole; nobody waits for ever, since a writer may have died (stores spec, section 17).
+"""
+
+from typing import Final
+
+from flagkeep.storage.availability import HEARTBEAT, RETRY_AFTER
+from flagkeep.storage.contents import WriterRecord
+
+STANDSTILL: Final = 60.0
+"""Seconds after which whoever is replacing everything is taken for dead."""
+
+
+class Unfinished:
+    """What one reader knows of a full replace that is going on; times are handed in.
+
+    Args:
+        deadline: seconds that it is worth waiting for if there is nothing else to serve.
+    """
+
+    __slots__ = ("_deadline", "_record", "_since", "_taken")
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._record: WriterRecord | None = None
+        self._since = 0.0
+        self._taken: WriterRecord | None = None
+
+    def takes(self, record: WriterRecord | None, now: float, *, has_other: bool) -> bool:
+        """Return whether to take what was read.
+
+        Args:
+            record: of the replace that is half done; None: it is whole.
+            now: seconds.
+            has_other: whether there is something else to serve.
+        """
+        if self._is_worth_waiting_for(record, now, has_other=has_other):
+            return False
+        self._taken = record
+        return True
+
+    def is_worth_a_look(self, record: WriterRecord | None, now: float, *, has_other: bool) -> bool:
+        """Return whether to read everything, now that this is the record."""
+        if record is None or not record.replacing:
+            return True
+        is_taken = has_other and record == self._taken
+        return not is_taken and not self._is_worth_waiting_for(record, now, has_other=has_other)
+
+    def retry_after(self, now: float) -> float:
+        """Return the seconds after which to look at the record again."""
+        return RETRY_AFTER if now - self._since < STANDSTILL else HEARTBEAT
+
+    def _is_worth_waiting_for(
+        self, record: WriterRecord | None, now: float, *, has_other: bool
+    ) -> bool:
+        if record is None or record != self._record:
+            self._record, self._since = record, now
+        patience = STANDSTILL if has_other else self._deadline
+        return record is not None and now - self._since < patience

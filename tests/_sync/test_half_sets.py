@@ -1,0 +1,159 @@
+"""A full set that is half written, in stores that cannot be given one all at once."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+pytest.importorskip("boto3")
+
+from flagkeep._sync.client import Client
+from flagkeep._sync.interfaces import FeatureStore
+from flagkeep._sync.stores.consul import ConsulStore
+from flagkeep.config import CachePolicy, Config
+from flagkeep.errors import StoreError
+from flagkeep.model.changeset import ChangeSet
+from flagkeep.model.context import Context
+from flagkeep.model.status import StoreStatus
+from flagkeep.storage import unfinished
+from flagkeep.storage.contents import WriterRecord
+from tests._sync.dynamodb_stores import store_at
+from tests._sync.hand_source import HandSource, environment, flag
+from tests._sync.waiting import until
+from tests.servers.consul_faults import ConsulFaults
+from tests.servers.dynamodb_faults import DynamoDBFaults
+from tests.servers.http_faults import Ask, HttpFaults, Reply, Request
+
+pytestmark = pytest.mark.slow
+
+USER: Final = Context.create("u")
+ME: Final = WriterRecord(writer="me", host="here")
+COUNT: Final = 200
+OLD: Final = {f"f{number:03}": "old" for number in range(COUNT)}
+NEW: Final = dict.fromkeys(OLD, "new")
+
+
+class Place(NamedTuple):
+    """A store, and what stands between it and whoever writes.
+
+    Attributes:
+        faults: on that way.
+        write: the operation that writes a batch.
+        opened: opens a store with a URL.
+    """
+
+    faults: HttpFaults
+    write: str
+    opened: Callable[[str | None], FeatureStore]
+
+    def reader(self) -> FeatureStore:
+        """Open a store that nothing stands in front of."""
+        return self.opened(None)
+
+    def writer(self) -> FeatureStore:
+        """Open a store behind the faults."""
+        return self.opened(self.faults.url)
+
+    @contextmanager
+    def held(self) -> Iterator[threading.Event]:
+        """Let the second batch and those after it wait; yields what is set once one does."""
+        is_held, goes_on = threading.Event(), threading.Event()
+
+        def hold(request: Request, ask: Ask) -> Reply:
+            is_held.set()
+            assert goes_on.wait(20)
+            return ask(request)
+
+        self.faults.on(self.write, hold, after=1)
+        try:
+            yield is_held
+        finally:
+            goes_on.set()
+            self.faults.pass_on()
+
+
+@pytest.fixture(params=["dynamodb", "consul"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    if request.param == "dynamodb":
+        url: str = request.getfixturevalue("dynamodb_url")
+        table: str = request.getfixturevalue("dynamodb_table")
+        with DynamoDBFaults(url) as dynamodb:
+            yield Place(dynamodb, "BatchWriteItem", lambda at: store_at(at or url, table))
+        return
+    url = request.getfixturevalue("consul_url")
+    prefix: str = request.getfixturevalue("consul_prefix")
+    with ConsulFaults(url) as consul:
+        # Two transactions come first: who wrote last, and that somebody begins.
+        yield Place(consul, "PUT txn", lambda at: ConsulStore(at or url, prefix=prefix))
+
+
+def flags(values: dict[str, str], version: int) -> ChangeSet:
+    return environment(*(flag(key, value, version=version) for key, value in values.items()))
+
+
+def reading(store: FeatureStore, **more: Any) -> Client:
+    settings = {"daemon": True, "send_events": False, "cache": CachePolicy(0.1)}
+    return Client(Config(**{**settings, **more}), store=store)
+
+
+def values(client: Client) -> dict[str, Any]:
+    return (client.all_flags(USER)).to_values()
+
+
+def status_of(client: Client) -> StoreStatus:
+    status = client.status.store
+    assert status is not None
+    return status
+
+
+def test_what_is_held_is_served_until_the_new_set_is_whole(place: Place) -> None:
+    source = HandSource()
+    writing = Client(Config(source=source, send_events=False), store=place.writer())
+    with writing, reading(place.reader()) as client:
+        source.deliver(flags(OLD, 1))
+        until(lambda: status_of(writing).stale is False and client.status.ready)
+        assert values(client) == OLD
+        with place.held() as is_held:
+            source.deliver(flags(NEW, 2))
+            until(is_held.is_set)
+            read = place.faults.counts  # the writer's
+            with reading(place.reader()) as cold:
+                assert cold.wait_until_ready(10)
+                until(lambda: status_of(cold).partial)
+                assert set((values(cold)).values()) == {"old", "new"}
+                assert values(client) == OLD
+                assert not status_of(client).partial
+                assert read
+        until(lambda: not status_of(writing).stale)
+        seen = values(client)
+        while seen != NEW:
+            assert seen == OLD
+            seen = values(client)
+        assert not status_of(client).partial
+
+
+def test_nobody_waits_for_ever_for_a_writer_that_has_died(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(unfinished, "STANDSTILL", 0.5)
+    caplog.set_level(logging.WARNING, "flagkeep")
+    writer = place.writer()
+    writer.replace(flags(OLD, 1), ME)
+    with reading(place.reader()) as client:
+        assert client.wait_until_ready(10)
+        assert values(client) == OLD
+        place.faults.answer(place.write, 400, b"no", after=2)
+        with pytest.raises(StoreError):
+            writer.replace(flags(NEW, 2), ME)
+        place.faults.pass_on()
+        until(lambda: status_of(client).partial)
+        assert set((values(client)).values()) == {"old", "new"}
+        (said,) = [one.getMessage() for one in caplog.records if "part of a full set" in one.msg]
+        assert "here" in said
+        writer.replace(flags(NEW, 2), ME)
+        until(lambda: not status_of(client).partial)
+        assert values(client) == NEW
+    writer.close()

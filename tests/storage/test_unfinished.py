@@ -1,0 +1,65 @@
+"""Half of a full set is not used while something whole is there, and nobody waits for the dead."""
+
+from flagkeep.storage.availability import HEARTBEAT, RETRY_AFTER
+from flagkeep.storage.contents import WriterRecord, half_done
+from flagkeep.storage.unfinished import STANDSTILL, Unfinished
+
+HALF = WriterRecord(writer="w", replaces=1, replacing=True)
+OTHER = WriterRecord(writer="v", replaces=1, replacing=True)
+DONE = WriterRecord(writer="w", replaces=2)
+
+
+def test_what_is_whole_is_taken_at_once() -> None:
+    unfinished = Unfinished(0.25)
+    assert unfinished.takes(None, 1.0, has_other=True)
+    assert unfinished.takes(None, 1.0, has_other=False)
+
+
+def test_a_half_is_waited_for_as_long_as_its_writer_may_be_alive() -> None:
+    unfinished = Unfinished(0.25)
+    assert not unfinished.takes(HALF, 10.0, has_other=True)
+    assert not unfinished.takes(HALF, 10.0 + STANDSTILL - 1, has_other=True)
+    assert not unfinished.takes(OTHER, 10.0 + STANDSTILL, has_other=True)  # somebody else took over
+    assert not unfinished.takes(OTHER, 10.0 + 2 * STANDSTILL - 1, has_other=True)
+    assert unfinished.takes(OTHER, 10.0 + 2 * STANDSTILL, has_other=True)
+
+
+def test_without_anything_else_a_half_is_better_than_nothing_soon() -> None:
+    unfinished = Unfinished(0.25)
+    assert not unfinished.takes(HALF, 10.0, has_other=False)
+    assert unfinished.takes(HALF, 10.25, has_other=False)
+    assert not unfinished.takes(HALF, 10.5, has_other=True)  # now there is
+
+
+def test_a_look_at_everything_is_worth_it_when_the_replace_is_over() -> None:
+    unfinished = Unfinished(0.25)
+    assert not unfinished.takes(HALF, 10.0, has_other=True)
+    assert not unfinished.is_worth_a_look(HALF, 11.0, has_other=True)
+    assert unfinished.is_worth_a_look(DONE, 11.0, has_other=True)
+    assert unfinished.is_worth_a_look(None, 11.0, has_other=True)
+
+
+def test_a_half_that_was_taken_is_not_read_again_and_again() -> None:
+    unfinished = Unfinished(0.25)
+    unfinished.takes(HALF, 10.0, has_other=False)
+    assert unfinished.is_worth_a_look(HALF, 10.5, has_other=False)
+    assert unfinished.takes(HALF, 10.5, has_other=False)
+    assert not unfinished.is_worth_a_look(HALF, 11.0, has_other=True)
+    assert not unfinished.is_worth_a_look(HALF, 11.0 + 2 * STANDSTILL, has_other=True)
+    assert unfinished.retry_after(11.0) == RETRY_AFTER
+    assert unfinished.retry_after(10.0 + STANDSTILL) == HEARTBEAT
+
+
+def test_two_looks_at_the_record_tell_what_went_on_between_them() -> None:
+    before = WriterRecord(writer="w", replaces=1)
+    changed = WriterRecord(writer="w", replaces=1, last_change=7.0)
+    assert half_done(None, None) is None
+    assert half_done(before, before) is None
+    assert half_done(before, changed) is None  # single items only
+    assert half_done(before, HALF) is HALF
+    assert half_done(HALF, HALF) is HALF
+    assert half_done(HALF, DONE) is DONE
+    assert half_done(before, DONE) is DONE
+    assert half_done(None, before) is before  # the first one ever
+    assert half_done(before, None) is before  # somebody forgot it, or everything
+    assert half_done(HALF, before) is HALF
