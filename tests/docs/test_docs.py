@@ -150,7 +150,7 @@ def test_the_rights_that_credentials_need_are_those_of_the_error() -> None:
     shown = [re.findall(r"dynamodb:(\w+)", one) for one in row.findall(section_of(DynamoDBStore))]
     named = re.compile(r"\b[A-Z][a-z]+\w*Item|Query")
     assert shown == [named.findall(readers), named.findall(writers)]
-    assert [len(one) for one in shown] == [3, 5]
+    assert [len(one) for one in shown] == [3, 4]
 
 
 @pytest.mark.extras

@@ -14,7 +14,7 @@ from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep.errors import StoreCorrupt, StoreError, StoreMissing, StoreUnavailable
 
 _READER: Final = "dynamodb:GetItem, BatchGetItem and Query"
-_WRITER: Final = "dynamodb:PutItem, UpdateItem, DeleteItem, BatchWriteItem and ConditionCheckItem"
+_WRITER: Final = "dynamodb:PutItem, UpdateItem, DeleteItem and BatchWriteItem"
 
 _BUSY: Final = frozenset(
     (
