@@ -51,12 +51,16 @@ async def test_a_full_set_lies_where_every_sdk_looks_for_it(opened: Open, table:
     store = opened("")
     gone = tombstone(Kind.FLAG, "gone", 7)
     await store.replace(full({"é": flag("é", 3), "gone": gone}, segments=["s"]))
-    assert table.content() == {
-        ("features", "é"): {"version": {"N": "3"}, "item": {"S": flag("é", 3).data.decode()}},
-        ("features", "gone"): {"version": {"N": "7"}, "item": {"S": gone.data.decode()}},
-        ("segments", "s"): {"version": {"N": "1"}, "item": {"S": flag("s").data.decode()}},
-        ("$inited", "$inited"): {},
-    }
+    content = table.content()
+    for place, item in (
+        (("features", "é"), flag("é", 3)),
+        (("features", "gone"), gone),
+        (("segments", "s"), flag("s")),
+    ):
+        row = content.pop(place)
+        assert row.pop("digest")["S"]  # which is ours alone
+        assert row == {"version": {"N": str(item.version)}, "item": {"S": item.data.decode()}}
+    assert content == {("$inited", "$inited"): {}}
     await store.replace(full({}), ME)
     assert table.keys() == {("$inited", "$inited"), ("$flagkeep", "record")}
     await store.aclose()
@@ -404,7 +408,7 @@ async def test_what_is_there_instead_comes_with_the_refusal(
     await store.replace(full(flags(a=3)))
     faults.counts.clear()
     assert await store.upsert(part(flags(a=2))) == {refs("a")[0]: flag("a", 3)}
-    assert faults.counts == {"BatchGetItem": 1, "PutItem": 1}
+    assert faults.counts == {"GetItem": 1, "PutItem": 1}
     await store.aclose()
 
 
