@@ -15,7 +15,7 @@ number 0 and the row come last.
 import zlib
 from binascii import a2b_base64
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.model.tombstone import tombstone
@@ -67,26 +67,18 @@ def can_be_cut(names: Names, ref: ItemRef, item: SerializedItem) -> bool:
 
 def count_of(parts: Parts, version: int) -> int | None:
     """Return how many parts there are if all of one text of this version are there; else None."""
-    first = parts.get(0)
-    if first is None:
+    said = _said_by(parts.get(0))
+    count = said[1]
+    if said[0] != version or count is None or not 0 < count <= MOST_PARTS:
         return None
-    said = _said_by(first)
-    if said.version != version or not 0 < said.count <= MOST_PARTS:
-        return None
-    rows = map(parts.get, range(said.count))
-    return said.count if all(row is not None and _said_by(row) == said for row in rows) else None
+    return count if all(_said_by(parts.get(at)) == said for at in range(count)) else None
 
 
-class _Said(NamedTuple):
-    """What a part says of all."""
-
-    version: int | None
-    count: int
-    digest: str | None
-
-
-def _said_by(part: Row) -> _Said:
-    return _Said(number(part, "version"), number(part, "parts") or 0, known_of(part).digest)
+def _said_by(part: Row | None) -> tuple[int | None, int | None, str | None]:
+    """Return version, number and digest of all parts, as one of them says."""
+    if part is None:
+        return None, None, None
+    return number(part, "version"), number(part, "parts"), known_of(part).digest
 
 
 def item_of(ref: ItemRef, parts: Parts, version: int) -> SerializedItem | BadItem | None:
@@ -130,7 +122,7 @@ class Cut:
         self._ref = ref
         self._place = names.item(ref)
         self._version = item.version
-        self._names_parts = {
+        self._named = {
             "partsVersion": {"N": str(item.version)},
             "parts": {"N": str(len(pieces))},
         }
@@ -177,14 +169,14 @@ class Cut:
         version = None if seen is None else known_of(seen).version
         if seen is None or (version is not None and version > self._version):
             gone = row_of(self._place, tombstone(*self._ref, self._version))
-            return {"Put": {**on, "Item": gone | self._names_parts}}
+            return {"Put": {**on, "Item": gone | self._named}}
         on["Key"] = self._place.as_key()
         on["UpdateExpression"] = "SET #w = :version, #p = :parts"
         on["ExpressionAttributeNames"] = {**names, "#w": "partsVersion", "#p": "parts"}
         on["ExpressionAttributeValues"] = {
             **values,
-            ":version": self._names_parts["partsVersion"],
-            ":parts": self._names_parts["parts"],
+            ":version": self._named["partsVersion"],
+            ":parts": self._named["parts"],
         }
         return {"Update": on}
 

@@ -116,13 +116,13 @@ class AsyncDynamoDBLargeItems:
 
     def _say(self, ref: ItemRef, cut: Cut) -> None:
         log.error(
-            "%s: %s %r is over %d bytes, too large for a row: it is kept in %d parts, which only"
-            " flagkeep reads; other SDKs go on with the last version that fitted, if there was one",
+            "%s: %s %r is over %d bytes, too large for a row: it is kept in %s, which only flagkeep"
+            " reads; other SDKs go on with the last version that fitted, if there was one",
             self._table.label,
             ref.kind,
             ref.key,
             ROW_BYTES,
-            cut.count,
+            "one part" if cut.count == 1 else f"{cut.count} parts",
         )
 
     def _complain(self, ref: ItemRef, why: Refused) -> None:
