@@ -127,7 +127,6 @@ def test_one_that_is_too_large_for_go_is_gone_for_all(peer: Peer, place: Place) 
     assert values(place, "grown", "other") == their_values(peer, place, "grown", "other") == seen
 
 
-@pytest.mark.xfail(reason="parts count as long as there is no row", raises=AssertionError)
 @of_pairs(of("dynamodb", "go"))
 def test_what_they_delete_is_gone_for_us_too(peer: Peer, place: Place) -> None:
     grown, born = large("grown", 2, 500 * KILOBYTE), large("born large", 1, 500 * KILOBYTE)
