@@ -15,13 +15,13 @@ run:  ## the main job as a story: file -> SQLite -> another process; STORE=redis
 	@sh tools/setup.sh run
 	@$(PYTHON) examples/story.py $(ARGS)
 
-test:  ## the tests; ARGS='-k name' picks some
+test:  ## the tests, two at a time; ARGS='-k name' picks some, ARGS='-n 0' runs one after the other
 	@sh tools/setup.sh test
-	@$(PYTHON) -m pytest -m "not faults" $(ARGS)
+	@$(PYTHON) -m pytest -m "not faults" -n 2 $(ARGS)
 
 test-faults:  ## the tests with every injected fault, on every store, in both colours
 	@sh tools/setup.sh test
-	@$(PYTHON) -m pytest -m "not faults" $(ARGS)
+	@$(PYTHON) -m pytest -m "not faults" -n 2 $(ARGS)
 	@$(PYTHON) -m pytest -m faults -n 6 $(ARGS)
 
 test-pythons:  ## the wheel without extras on every other Python here, and on the lowest dependencies
@@ -55,6 +55,7 @@ format:  ## format and sort imports
 	@$(PYTHON) -m ruff check --fix-only --quiet .
 	@$(PYTHON) -m ruff format .
 
+# One after the other: what other processes run is not measured.
 coverage:  ## branch coverage of the tests
 	@sh tools/setup.sh test
 	@$(PYTHON) -m coverage run -m pytest -m "not faults" $(ARGS)

@@ -9,8 +9,11 @@ import platform
 import shutil
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
+
+from tests.servers import kept
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / ".bench"
@@ -21,10 +24,11 @@ DATABASES: Final = {"redis": "redis", "dynamodb": "boto3"}  # likewise
 
 def official() -> Path:
     """Return the Python that has the official SDK with Redis, installing it at the first call."""
-    python = environment("official")
-    if not (_has(python, "ldclient") and _has(python, REDIS)):
-        name, version = OFFICIAL.split("==")
-        install(python, f"{name}[{REDIS}]=={version}")
+    with alone("official"):
+        python = environment("official")
+        if not (_has(python, "ldclient") and _has(python, REDIS)):
+            name, version = OFFICIAL.split("==")
+            install(python, f"{name}[{REDIS}]=={version}")
     return python
 
 
@@ -41,6 +45,11 @@ def version_of(package: str, python: Path) -> str:
     text = f"from importlib.metadata import version; print(version({package!r}))"
     command = [str(python), "-P", "-c", text]
     return subprocess.check_output(command, text=True, env=clean_environment()).strip()
+
+
+def alone(name: str) -> AbstractContextManager[None]:
+    """Let other processes wait that would make or fill the environment `name`, too."""
+    return kept.alone(FOLDER / name)
 
 
 def environment(name: str) -> Path:

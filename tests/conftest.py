@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,12 +24,26 @@ settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 outward.close()
 
 
+MISSING = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist what is yet to be built: all must agree on the order."""
+    node.workerinput["missing"] = _missing(node.config)
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave what needs a server that is yet to be built for the end: it may be built meanwhile."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:  # workers must agree on the order
-        missing = prepare.missing()
-        items.sort(key=lambda item: bool(prepare.needed_by(_fixtures(item)) & missing))
+    told: Mapping[str, list[str]] = getattr(config, "workerinput", {})
+    missing = set(told["missing"] if "missing" in told else _missing(config))
+    items.sort(key=lambda item: bool(prepare.needed_by(_fixtures(item)) & missing))
+
+
+def _missing(config: pytest.Config) -> list[str]:
+    """Return the servers that were yet to be built when this run began to ask."""
+    return config.stash.setdefault(MISSING, sorted(prepare.missing()))
 
 
 class ByTheirServers:

@@ -1,14 +1,12 @@
 """The real packages of other SDKs, with exact versions, installed at the first run.
 
-Node's and Java's live in `.interop/`, which ignores itself in git; Python's in an environment
-beside those of the benchmarks; the program that Go makes is kept in the user's cache. Each folder
-knows what it was made from: when that changes, it is made anew.
+Node's, Java's and Go's are kept in the user's cache, as servers are (`tests/servers/kept.py`);
+Python's in an environment beside those of the benchmarks. Each knows what it was made from: when
+that changes, it is made anew.
 """
 
-import hashlib
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +16,6 @@ from tests.servers import consul, kept
 from tests.servers.server import not_here
 
 HERE: Final = Path(__file__).parent
-FOLDER: Final = interpreters.ROOT / ".interop"
 PYTHON: Final = (interpreters.OFFICIAL, "redis==5.2.1", "boto3==1.35.99", "python-consul==1.1.0")
 COPY_JARS: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 MADE_FROM: Final = "made-from"
@@ -26,17 +23,17 @@ MADE_FROM: Final = "made-from"
 
 def python() -> list[str]:
     """Return the command that runs the peer written in Python."""
-    with outward.opened():
-        home = interpreters.environment("official-with-databases")
-    made_from = home.parent.parent / MADE_FROM
-    if not _is_written(made_from, " ".join(PYTHON)):
-        try:
-            with outward.opened():
+    name = "official-with-databases"
+    with interpreters.alone(name), outward.opened():
+        home = interpreters.environment(name)
+        made_from = home.parent.parent / MADE_FROM
+        if not (made_from.exists() and made_from.read_text() == " ".join(PYTHON)):
+            try:
                 for requirement in PYTHON:
                     interpreters.install(home, requirement)
-        except (OSError, subprocess.CalledProcessError) as exc:
-            not_here(f"{' and '.join(PYTHON)} cannot be installed: {exc}")
-        made_from.write_text(" ".join(PYTHON))
+            except (OSError, subprocess.CalledProcessError) as exc:
+                not_here(f"{' and '.join(PYTHON)} cannot be installed: {exc}")
+            made_from.write_text(" ".join(PYTHON))
     return [str(home), str(HERE / "python/peer.py")]
 
 
@@ -49,14 +46,23 @@ def node(line: str, *names: str) -> list[str]:
     """
     for program in ("node", "npm"):
         _need(program, "Node 18 or later with npm: apt-get install nodejs npm")
+    try:
+        return ["node", str(HERE / "node/peer.js"), str(_node_packages(line)), *names]
+    except kept.NotMade as exc:
+        not_here(str(exc))
+
+
+@kept.once
+def _node_packages(line: str) -> Path:
+    """Return where `node_modules` is, with what a folder below `node/` asks for."""
     wanted = [HERE / "node" / line / name for name in ("package.json", "package-lock.json")]
-    folder, is_new = _folder(f"node-{line}", wanted)
-    if is_new:
+
+    def install(folder: Path) -> None:
         for file in wanted:
             shutil.copy(file, folder)
-        _install(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder)
-        _installed(folder, wanted)
-    return ["node", str(HERE / "node/peer.js"), str(folder), *names]
+        kept.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder)
+
+    return kept.kept(kept.place_of(f"interop-node-{line}", wanted), install)
 
 
 def java(line: str) -> list[str]:
@@ -68,18 +74,30 @@ def java(line: str) -> list[str]:
     for program in ("java", "javac"):
         _need(program, "a JDK, 17 or later: apt-get install default-jdk-headless")
     _need("mvn", "Maven: apt-get install maven")
-    source = HERE / "java" / line
-    wanted = [source / "pom.xml", source / "Peer.java"]
-    folder, is_new = _folder(f"java-{line}", wanted)
-    path = f"{folder / 'classes'}:{folder / 'jars'}/*"
-    if is_new:
-        where = [f"-DoutputDirectory={folder / 'jars'}", "-DincludeScope=runtime"]
-        _install(["mvn", "-q", "-B", "-f", str(wanted[0]), COPY_JARS, *where], folder)
-        compiler = ["javac", "-encoding", "UTF-8", "-cp", path, "-d", str(folder / "classes")]
-        _install([*compiler, str(wanted[1])], folder)
-        _installed(folder, wanted)
+    try:
+        path = _class_path(_java_program(line))
+    except kept.NotMade as exc:
+        not_here(str(exc))
     # It lives for a few seconds: what takes long to start up or to compile does not pay.
     return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", path, "Peer"]
+
+
+@kept.once
+def _java_program(line: str) -> Path:
+    """Return where the peer is, compiled, with what a folder below `java/` asks for."""
+    pom, source = wanted = [HERE / "java" / line / name for name in ("pom.xml", "Peer.java")]
+
+    def build(folder: Path) -> None:
+        where = [f"-DoutputDirectory={folder / 'jars'}", "-DincludeScope=runtime"]
+        kept.run(["mvn", "-q", "-B", "-f", str(pom), COPY_JARS, *where], folder)
+        compiler = ["javac", "-encoding", "UTF-8", "-cp", _class_path(folder)]
+        kept.run([*compiler, "-d", str(folder / "classes"), str(source)], folder)
+
+    return kept.kept(kept.place_of(f"interop-java-{line}", wanted), build)
+
+
+def _class_path(folder: Path) -> str:
+    return f"{folder / 'classes'}:{folder / 'jars'}/*"
 
 
 def go() -> list[str]:
@@ -113,33 +131,3 @@ def _build_go(folder: Path) -> None:
 def _need(program: str, what: str) -> None:
     if shutil.which(program) is None:
         not_here(f"{program} is not there; install {what}")
-
-
-def _folder(name: str, wanted: Sequence[Path]) -> tuple[Path, bool]:
-    """Return where a package belongs, and whether it must be made; then the folder is empty."""
-    folder = FOLDER / name
-    if _is_written(folder / MADE_FROM, _digest(wanted)):
-        return folder, False
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
-    return folder, True
-
-
-def _install(command: list[str], folder: Path) -> None:
-    with outward.opened():
-        done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        not_here(f"{command[0]} failed: {(done.stderr or done.stdout).strip()[-1000:]}")
-
-
-def _installed(folder: Path, wanted: Sequence[Path]) -> None:
-    (folder / MADE_FROM).write_text(_digest(wanted))
-
-
-def _digest(wanted: Sequence[Path]) -> str:
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in wanted)).hexdigest()
-
-
-def _is_written(file: Path, text: str) -> bool:
-    return file.exists() and file.read_text() == text

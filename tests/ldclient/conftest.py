@@ -16,9 +16,10 @@ def official() -> Path:
     try:
         with outward.opened():
             python = interpreters.official()
-            if not has_aiohttp(python):
-                name, version = interpreters.OFFICIAL.split("==")
-                interpreters.install(python, f"{name}[async]=={version}")
+            with interpreters.alone("official"):
+                if not has_aiohttp(python):
+                    name, version = interpreters.OFFICIAL.split("==")
+                    interpreters.install(python, f"{name}[async]=={version}")
     except (OSError, subprocess.CalledProcessError) as exc:
         if os.environ.get("CI"):
             raise

@@ -12,15 +12,19 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, wraps
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec
 
 from tests import outward
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DIGITS: Final = 12
+ONE_AT_A_TIME: Final = frozenset({"mvn"})  # programs that two must not run at once, in one home
+
+P = ParamSpec("P")
 
 
 class NotMade(Exception):
@@ -55,9 +59,7 @@ def kept(place: Path, make: Callable[[Path], None]) -> Path:
     """
     if place.exists():
         return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with place.with_name(f"{place.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(place):
         if place.exists():  # somebody else has made it meanwhile
             return place
         unfinished = place.with_name(f"{place.name}.unfinished")
@@ -68,19 +70,32 @@ def kept(place: Path, make: Callable[[Path], None]) -> Path:
     return place
 
 
-def once(make: Callable[[], Path]) -> Callable[[], Path]:
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Let other processes that ask for the same wait until the block ends; it is not reentrant.
+
+    Args:
+        place: what is changed meanwhile; the lock is a file beside it.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f"{place.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def once(make: Callable[P, Path]) -> Callable[P, Path]:
     """Let it be tried at most once in this process: who asks again hears of the same failure."""
 
     @cache
-    def outcome() -> Path | NotMade:
+    def outcome(*args: P.args, **kwargs: P.kwargs) -> Path | NotMade:
         try:
-            return make()
+            return make(*args, **kwargs)
         except NotMade as exc:
             return exc
 
     @wraps(make)
-    def repeated() -> Path:
-        made = outcome()
+    def repeated(*args: P.args, **kwargs: P.kwargs) -> Path:
+        made = outcome(*args, **kwargs)  # type: ignore[arg-type]  # names, which can be kept apart
         if isinstance(made, NotMade):
             raise NotMade(*made.args)
         return made
@@ -91,7 +106,8 @@ def once(make: Callable[[], Path]) -> Callable[[], Path]:
 def run(command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None) -> None:
     """Run what fetches or builds, with the way out of this machine open; `NotMade` if it fails."""
     outward.close()  # where nobody has, there is nothing to open
-    with outward.opened():
+    name = Path(command[0]).name
+    with _in_turn(name), outward.opened():
         done = subprocess.run(
             command,
             check=False,
@@ -105,4 +121,8 @@ def run(command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None
         )
     if done.returncode:
         last_words = " | ".join(done.stdout.strip().splitlines()[-4:])[-1000:]
-        raise NotMade(f"{Path(command[0]).name} failed; is there a network? It said: {last_words}")
+        raise NotMade(f"{name} failed; is there a network? It said: {last_words}")
+
+
+def _in_turn(program: str) -> AbstractContextManager[None]:
+    return alone(folder() / program) if program in ONE_AT_A_TIME else nullcontext()

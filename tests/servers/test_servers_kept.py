@@ -116,6 +116,31 @@ def test_what_a_failing_program_said_is_told_and_the_way_out_is_open(
     assert os.environ["https_proxy"] == "http://127.0.0.1:9"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "patience", "events"),
+    [("mvn", 15, ["in", "out", "in", "out"]), ("npm", 2000, ["in", "in", "out", "out"])],
+)
+def test_programs_that_are_not_made_for_it_run_one_at_a_time(
+    name: str, patience: int, events: list[str], tmp_path: Path
+) -> None:
+    script = f"""
+        echo in >>events
+        tries=0
+        while [ $tries -lt {patience} ] && [ $(grep -c in events) = 1 ]; do
+            sleep 0.02
+            tries=$((tries + 1))
+        done
+        echo out >>events"""
+    program(tmp_path, name, script)
+    text = "import pathlib, sys; from tests.servers.kept import run; "
+    text += "run([sys.argv[1]], pathlib.Path(sys.argv[2]))"
+    command = [sys.executable, "-c", text, str(tmp_path / name), str(tmp_path)]
+    running = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
+    assert [one.wait(60) for one in running] == [0, 0]
+    assert (tmp_path / "events").read_text().split() == events
+
+
 def program(folder: Path, name: str, script: str = "") -> None:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
