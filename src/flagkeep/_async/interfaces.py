@@ -23,7 +23,9 @@ class AsyncFeatureStore(Protocol):
             the store cannot tell of changes.
 
     A store may also have `label`, what messages call this very one, such as its address without
-    a password; and `after_fork`, called in a child whose parent used it.
+    a password; `after_fork`, called in a child whose parent used it; and `unstored`, a tuple of
+    `BadItem`: what was written through this object and is not in the store, or is there in a form
+    that not everybody reads. Looking at it must not wait.
     """
 
     name: str

@@ -6,7 +6,7 @@ longer worth keeping: the store gets the whole of memory as soon as it works aga
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,10 +20,11 @@ from flagkeep._runtime import aio as runtime
 from flagkeep._runtime import at_exit, process
 from flagkeep.errors import as_store_error
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage.availability import RETRY_AFTER
 from flagkeep.storage.contents import StoreContents, WriterRecord
 from flagkeep.storage.dataset import DataSet
+from flagkeep.storage.unstored import without_place
 
 log = logging.getLogger("flagkeep.store")
 
@@ -135,7 +136,7 @@ class AsyncStoreWriter:
         if self._wrote_at != wrote_at or not self.idle.is_set() or contents.unfinished is not None:
             return  # somebody wrote meanwhile, or does
         self._wrote_at = changed_at  # a look at everything is enough, once
-        if _is_behind(contents, self._environment.data):
+        if _is_behind(contents, self._environment.data, without_place(self._unstored)):
             log.warning("%s has older data than was written to it; it is written again", self._name)
             self.rewrite()
 
@@ -162,6 +163,10 @@ class AsyncStoreWriter:
     def _name(self) -> str:
         return str(getattr(self._store, "label", self._store.name))
 
+    @property
+    def _unstored(self) -> tuple[BadItem, ...]:
+        return tuple(getattr(self._store, "unstored", ()))
+
     async def _retry(self) -> None:
         self._is_waiting_to_retry = False
         await self._drain()
@@ -181,6 +186,7 @@ class AsyncStoreWriter:
                     await self._store.replace(changes, self._record)
                 else:
                     kept = await self._store.upsert(changes)
+                unstored = self._unstored
             except Exception as exc:  # noqa: BLE001  a store may be somebody else's
                 error = as_store_error(exc, self._store.name, "replace")
                 self._health.failed(error, writing=True)
@@ -192,6 +198,7 @@ class AsyncStoreWriter:
                 return
             self._wrote_at = began
             self._health.succeeded(writing=True)
+            self._health.note_unstored(unstored)
             self.written(changes, kept)
             with self._guard:
                 if self._waiting and self._waiting[0] is changes:
@@ -216,8 +223,11 @@ class AsyncStoreWriter:
             self._waiting.appendleft(self._environment.data.as_changes())
 
 
-def _is_behind(contents: StoreContents, data: DataSet) -> bool:
-    """Whether a store lacks what is in memory, or has an older version of it."""
+def _is_behind(contents: StoreContents, data: DataSet, refused: Collection[ItemRef]) -> bool:
+    """Whether a store lacks what is in memory, or has an older version of it.
+
+    What it has `refused` is no sign of that.
+    """
     for kind in Kind:
         found = contents.of(kind)
         unreadable = {bad.key for bad in contents.bad if bad.kind is kind}
@@ -225,6 +235,7 @@ def _is_behind(contents: StoreContents, data: DataSet) -> bool:
             there = found.get(key)
             if there is None and (item.deleted or key in unreadable):
                 continue
-            if there is None or there.version < item.version:
+            is_older = there is None or there.version < item.version
+            if is_older and (kind, key) not in refused:
                 return True
     return False

@@ -40,6 +40,7 @@ from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage import sqlite_layout as layout
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 from flagkeep.storage.items import item_from_row, row_as_it_is, without_unstorable
+from flagkeep.storage.unstored import Unstored
 
 T = TypeVar("T")
 
@@ -58,6 +59,9 @@ class SQLiteSession:
         path: of the file.
         prefix: of the environment; `""` for none.
         busy_timeout: seconds to wait for the lock of another process.
+
+    Attributes:
+        unstored: what no row can hold.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -81,6 +85,7 @@ class SQLiteSession:
         self._seen_version: int | None = None
         self._seen_number = 0
         self._must_check = False
+        self.unstored = Unstored()
         fork.watch(self, fork.Rank.STORE)
 
     def get_many(
@@ -140,11 +145,11 @@ class SQLiteSession:
 
     def replace(self, changes: ChangeSet, record: WriterRecord | None) -> None:
         """Put a full set in the place of everything."""
-        self._write("replace", lambda writing: writing.replace(_storable(changes), record))
+        self._write("replace", lambda writing: writing.replace(self._storable(changes), record))
 
     def upsert(self, changes: ChangeSet) -> dict[ItemRef, SerializedItem]:
         """Write what is newer; return what the store holds in the place of the rest."""
-        return self._write("upsert", lambda writing: writing.upsert(_storable(changes)))
+        return self._write("upsert", lambda writing: writing.upsert(self._storable(changes)))
 
     def clear(self) -> None:
         """Remove everything under the prefix."""
@@ -240,6 +245,13 @@ class SQLiteSession:
             reason = f"still busy with another call after {timeout:.3g} s"
             raise StoreUnavailable(self._file.label, operation, reason)
         return max(0.0, give_up - time.monotonic())
+
+    def _storable(self, changes: ChangeSet) -> ChangeSet:
+        kept, bad = without_unstorable(changes)
+        self.unstored.note(changes, bad)
+        for complaint in bad:
+            log.warning("not stored: %s", complaint)
+        return kept
 
     # --- the connection -----------------------------------------------------------------------
 
@@ -378,10 +390,3 @@ def _items(
         else:
             bad.append(item)
     return items
-
-
-def _storable(changes: ChangeSet) -> ChangeSet:
-    kept, bad = without_unstorable(changes)
-    for complaint in bad:
-        log.warning("not stored: %s", complaint)
-    return kept

@@ -9,6 +9,7 @@ from flagkeep._sync.listeners import StatusListeners
 from flagkeep._sync.work import Work
 from flagkeep._runtime import threads as runtime
 from flagkeep.errors import StoreError
+from flagkeep.model.item import BadItem
 from flagkeep.model.status import StoreStatus
 from flagkeep.storage.availability import Availability
 from flagkeep.storage.contents import WriterRecord
@@ -111,6 +112,13 @@ class StoreHealth:
             is_news = self._availability.note(partial=unfinished is not None)
         if is_news and unfinished is not None:
             log.warning(_PARTIAL, self._name, unfinished.host or unfinished.writer)
+        if is_news:
+            self._tell()
+
+    def note_unstored(self, unstored: tuple[BadItem, ...]) -> None:
+        """Note what the store did not take; it has said so in the log itself."""
+        with self._guard:
+            is_news = self._availability.note(unstored=unstored)
         if is_news:
             self._tell()
 

@@ -68,6 +68,8 @@ class StoreStatus(msgspec.Struct, frozen=True):
         age: seconds since the store was last read or written with success; None before that.
         partial: whether what is served is a part of a full set that a flagkeep is writing, or has
             stopped writing in the midst.
+        unstored: what this client wrote and the store did not take, or holds in a form that only
+            flagkeep reads, by item; `problem` says which, and why.
     """
 
     available: bool
@@ -79,6 +81,7 @@ class StoreStatus(msgspec.Struct, frozen=True):
     age: float | None = None
     rolled_back: bool = False
     partial: bool = False
+    unstored: tuple[BadItem, ...] = ()
 
 
 class ClientStatus(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from flagkeep.model.item import BadItem
 from flagkeep.model.status import StoreStatus
 
 RETRY_AFTER: Final = 0.5
@@ -81,6 +82,7 @@ class Availability:
         stale: bool | None = None,
         rolled_back: bool | None = None,
         partial: bool | None = None,
+        unstored: tuple[BadItem, ...] | None = None,
     ) -> bool:
         """Note what is known of the data in the store; returns whether that is news."""
         old = self._status
@@ -90,6 +92,7 @@ class Availability:
             stale=old.stale if stale is None else stale,
             rolled_back=old.rolled_back if rolled_back is None else rolled_back,
             partial=old.partial if partial is None else partial,
+            unstored=old.unstored if unstored is None else unstored,
         )
         return self._status != old
 

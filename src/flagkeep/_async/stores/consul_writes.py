@@ -20,6 +20,7 @@ from flagkeep.storage.consul_layout import Operation, escaped
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.storage.items import without_unstorable
 from flagkeep.storage.ordering import write_order
+from flagkeep.storage.unstored import Unstored
 from flagkeep.storage.updates import Update
 
 log: Final = logging.getLogger("flagkeep.stores.consul")
@@ -30,6 +31,9 @@ class AsyncConsulWrites:
 
     Args:
         requests: to the server.
+
+    Attributes:
+        unstored: what the server does not take.
     """
 
     def __init__(self, requests: AsyncConsulRequests) -> None:
@@ -38,6 +42,7 @@ class AsyncConsulWrites:
         self._names = requests.settings.names
         self._may_sign = True
         self._has_complained = False
+        self.unstored = Unstored()
 
     async def replace(self, changes: ChangeSet, record: WriterRecord | None) -> None:
         """Put a full set in the place of everything.
@@ -287,6 +292,7 @@ class AsyncConsulWrites:
 
     def _storable(self, changes: ChangeSet) -> ChangeSet:
         kept, bad = without_unstorable(changes)
+        self.unstored.note(changes, bad)
         for complaint in bad:
             log.warning("%s: not stored: %s", self._settings.label, complaint)
         return kept
@@ -298,7 +304,9 @@ class AsyncConsulWrites:
                 f"a text of {len(data)} bytes is too large for a transaction (txn_max_req_len), and"
                 " a key like this needs one"
             )
-        log.error("%s: not stored: %s", self._settings.label, BadItem(*ref, "$", problem))
+        complaint = BadItem(*ref, "$", problem)
+        log.error("%s: not stored: %s", self._settings.label, complaint)
+        self.unstored.refuse(complaint)
 
     def _ends(self) -> Deadline:
         return self._requests.ends(None, LONG * self._settings.timeout)

@@ -13,7 +13,7 @@ from flagkeep._runtime.dynamodb_settings import (
 )
 from flagkeep.errors import StoreMissing, StoreUnavailable
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 from flagkeep.storage.dynamodb_layout import Names
 
@@ -91,6 +91,11 @@ class AsyncDynamoDBStore:
         self._reads = AsyncDynamoDBReads(self._table, names)
         self._writes = AsyncDynamoDBWrites(self._table, self._reads, names)
         self.label = self._table.label
+
+    @property
+    def unstored(self) -> tuple[BadItem, ...]:
+        """What was written through this object and is not in the store, or only for flagkeep."""
+        return self._writes.unstored.items
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label} prefix={self._prefix!r}>"

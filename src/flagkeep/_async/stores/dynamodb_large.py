@@ -11,11 +11,12 @@ from typing import Final
 from flagkeep._async.stores.dynamodb_reads import NOTHING_SEEN, AsyncDynamoDBReads, Seen
 from flagkeep._async.stores.dynamodb_table import ATTEMPTS, AsyncDynamoDBTable
 from flagkeep._runtime.dynamodb_errors import UNCLEAR, ConditionFailed, Refused
-from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage.dynamodb_layout import ROW_BYTES, Names
 from flagkeep.storage.dynamodb_parts import Cut
 from flagkeep.storage.dynamodb_plan import deletions
 from flagkeep.storage.items import is_newer
+from flagkeep.storage.unstored import Unstored
 
 log: Final = logging.getLogger("flagkeep.stores.dynamodb")
 
@@ -40,13 +41,21 @@ class AsyncDynamoDBLargeItems:
         table: where it is.
         reads: of the same environment.
         names: of its rows.
+        unstored: takes note of what the table refuses.
     """
 
-    def __init__(self, table: AsyncDynamoDBTable, reads: AsyncDynamoDBReads, names: Names) -> None:
+    def __init__(
+        self,
+        table: AsyncDynamoDBTable,
+        reads: AsyncDynamoDBReads,
+        names: Names,
+        unstored: Unstored,
+    ) -> None:
         self._table = table
         self._name = table.requests.table
         self._reads = reads
         self._names = names
+        self._unstored = unstored
 
     async def put(
         self, operation: str, ref: ItemRef, item: SerializedItem, old: Iterable[int]
@@ -133,11 +142,6 @@ class AsyncDynamoDBLargeItems:
         """
         if why.code not in _ABOUT_THE_ITEM:
             raise why
-        log.error(
-            "%s: not stored: %s %r is over %d bytes, and cannot be kept in parts: %s",
-            self._table.label,
-            ref.kind,
-            ref.key,
-            ROW_BYTES,
-            why.reason,
-        )
+        problem = f"over {ROW_BYTES} bytes, and cannot be kept in parts: {why.reason}"
+        log.error("%s: not stored: %s %r is %s", self._table.label, ref.kind, ref.key, problem)
+        self._unstored.refuse(BadItem(*ref, "$", problem))

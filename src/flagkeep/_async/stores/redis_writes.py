@@ -14,6 +14,7 @@ from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.items import item_from_row, without_unstorable
 from flagkeep.storage.ordering import write_order
+from flagkeep.storage.unstored import Unstored
 from flagkeep.storage.updates import Update, without
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ class AsyncRedisWrites:
     Args:
         connections: to the server.
         names: of the keys.
+
+    Attributes:
+        unstored: what the server does not take.
     """
 
     def __init__(self, connections: "AsyncConnections", names: layout.Names) -> None:
         self._connections = connections
         self._names = names
+        self.unstored = Unstored()
         self._may_script = True
         self._limit = layout.LOWEST_LIMIT  # the largest text that the server is known to take
 
@@ -142,7 +147,9 @@ class AsyncRedisWrites:
             limit = await self._limit_among(operation, sorted(set(sizes.values())))
             too_large = [ref for ref, size in sizes.items() if size > limit]
         problem = f"a text over {limit} bytes is too large for the server (proto-max-bulk-len)"
-        for complaint in (*bad, *(BadItem(*ref, "$", problem) for ref in too_large)):
+        complaints = (*bad, *(BadItem(*ref, "$", problem) for ref in too_large))
+        self.unstored.note(changes, complaints)
+        for complaint in complaints:
             log.warning("%s: not stored: %s", self._connections.label, complaint)
         return (without(kept, too_large) if too_large else kept), too_large
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from flagkeep._async.stores.blocking import AsyncBlocking
 from flagkeep._runtime.sqlite import SQLiteSession
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 
 
@@ -36,6 +36,11 @@ class AsyncSQLiteStore:
         self._session = SQLiteSession(path, prefix=prefix, busy_timeout=busy_timeout)
         self.label = self._session.label
         self._beside = AsyncBlocking("flagkeep-sqlite", self.label, self._session.close)
+
+    @property
+    def unstored(self) -> tuple[BadItem, ...]:
+        """What was written through this object and is not in the store, by item."""
+        return self._session.unstored.items
 
     async def get_many(
         self,

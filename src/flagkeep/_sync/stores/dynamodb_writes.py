@@ -29,6 +29,7 @@ from flagkeep.storage.dynamodb_layout import (
 from flagkeep.storage.dynamodb_plan import Existing, Replacement, Sorted, deletions
 from flagkeep.storage.items import is_newer
 from flagkeep.storage.ordering import write_order
+from flagkeep.storage.unstored import Unstored
 
 log: Final = logging.getLogger("flagkeep.stores.dynamodb")
 
@@ -40,13 +41,17 @@ class DynamoDBWrites:
         table: where it is.
         reads: of the same environment.
         names: of its rows.
+
+    Attributes:
+        unstored: what has no row, or none that others could read.
     """
 
     def __init__(self, table: DynamoDBTable, reads: DynamoDBReads, names: Names) -> None:
         self._table = table
         self._reads = reads
         self._names = names
-        self._large = DynamoDBLargeItems(table, reads, names)
+        self.unstored = Unstored()
+        self._large = DynamoDBLargeItems(table, reads, names, self.unstored)
 
     # --- a full set ---------------------------------------------------------------------------
 
@@ -69,6 +74,7 @@ class DynamoDBWrites:
             unwritten += self._carry_out(operation, plan, existing)
             if not is_marked:
                 table.put(operation, names.marker.as_key())
+        self.unstored.keep_in_parts(wanted.large.keys() - unwritten)
         if record is None:
             signing.forget(operation)
         else:
@@ -128,6 +134,8 @@ class DynamoDBWrites:
         for ref, item in items:
             if ref in wanted.large:
                 seen, is_written = self._large.upsert(operation, ref, item)
+                if is_written or seen.parts:
+                    self.unstored.keep_in_parts([ref])
             else:
                 seen, is_written = self._put(operation, ref, item)
             if is_written:
@@ -192,6 +200,7 @@ class DynamoDBWrites:
     def _sorted(self, changes: ChangeSet) -> Sorted:
         """Return a change set by what can be done with it, and complain of what cannot."""
         wanted = self._table.work(partial(Sorted, self._names, changes))
+        self.unstored.note(changes, wanted.bad)
         for complaint in wanted.bad:
             log.warning("%s: not stored: %s", self._table.label, complaint)
         return wanted

@@ -14,7 +14,7 @@ from flagkeep._runtime.redis_settings import (
 )
 from flagkeep.config import RedisTLS
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 from flagkeep.storage.updates import can_be_stored, found_items
@@ -87,6 +87,11 @@ class RedisStore:
         self._writes = RedisWrites(self._connections, self._names)
         self.label = self._session.label
         self._last = layout.NOTHING
+
+    @property
+    def unstored(self) -> tuple[BadItem, ...]:
+        """What was written through this object and is not in the store, by item."""
+        return self._writes.unstored.items
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label} prefix={self._names.prefix!r}>"
