@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from flagkeep._async.stores.consul import AsyncConsulStore
 from flagkeep._runtime import aio as runtime
 from flagkeep.errors import StoreClosed, StoreUnavailable
+from flagkeep.storage.consul_layout import Names
 from tests._async.consul_stores import ME, many, sized, value
 from tests._async.store_suite import flag, flags, full, part, refs
 from tests._async.waiting import pause, until
@@ -103,6 +105,62 @@ async def test_without_transactions_everything_is_read_by_get(
     assert (contents.initialized, contents.flags, contents.bad) == (False, {}, ())
     assert faults.counts["PUT txn"] == 1
     assert "reads key by key" in caplog.text
+    for store in (writer, beset):
+        await store.aclose()
+
+
+# --- half of a set --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("has_transactions", [True, False])
+async def test_a_set_that_somebody_is_replacing_is_told_from_a_whole_one(
+    *,
+    has_transactions: bool,
+    opened: Callable[..., AsyncConsulStore],
+    beset: AsyncConsulStore,
+    faults: ConsulFaults,
+    consul_server: ConsulServer,
+    consul_prefix: str,
+) -> None:
+    if not has_transactions:
+        faults.say("PUT txn", 403, b"Access is restricted")
+    writer, place = opened(), Names(consul_prefix).record
+    await writer.replace(full(flags(a=1)), ME)
+    whole = await writer.read_record()
+    assert whole is not None
+    assert (await beset.get_all()).unfinished is None
+    begun = msgspec.structs.replace(whole, replacing=True)
+    consul_server.put(place, begun.encode())
+    contents = await beset.get_all()
+    assert (contents.flags, contents.unfinished) == (flags(a=1), begun)
+    consul_server.put(place, "no record")
+    assert (await beset.get_all()).unfinished is None
+    for store in (writer, beset):
+        await store.aclose()
+
+
+async def test_without_transactions_a_set_that_was_replaced_meanwhile_is_no_whole_one(
+    opened: Callable[..., AsyncConsulStore],
+    beset: AsyncConsulStore,
+    faults: ConsulFaults,
+    consul_server: ConsulServer,
+    consul_prefix: str,
+) -> None:
+    writer, place = opened(), Names(consul_prefix).record
+    await writer.replace(full(flags(a=1)), ME)
+    whole = await writer.read_record()
+    assert whole is not None
+    later = msgspec.structs.replace(whole, replaces=whole.replaces + 1)
+
+    def replace_meanwhile(request: Request, ask: Ask) -> Reply:
+        reply = ask(request)
+        consul_server.put(place, later.encode())
+        return reply
+
+    faults.say("PUT txn", 403, b"Access is restricted")
+    faults.on("GET kv", replace_meanwhile, times=1, where=lambda one: "features" in one.path)
+    assert (await beset.get_all()).unfinished == later
+    assert (await beset.get_all()).unfinished is None
     for store in (writer, beset):
         await store.aclose()
 

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from flagkeep.config import HttpSettings
 from flagkeep.errors import ConfigError, StoreUnavailable
 from flagkeep.model.item import Kind
 from flagkeep.storage.consul_layout import Names
+from flagkeep.storage.contents import StoreContents
 from tests._sync.consul_stores import ME, many, record_at, sized, value
 from tests._sync.store_suite import flag, flags, full, part, refs
 from tests.servers.consul import ConsulServer
@@ -21,6 +24,7 @@ from tests.servers.consul_faults import ConsulFaults
 pytestmark = pytest.mark.usefixtures("consul_here")
 
 OWN = Names("p").own
+NOBODY = "00000000-0000-0000-0000-000000000002"  # the token of whoever has none
 READ = 'key_prefix "p/" { policy = "read" }'
 WRITE = 'key_prefix "p/" { policy = "write" }'
 READ_RECORD = f'key_prefix "{OWN}" {{ policy = "read" }}'
@@ -55,6 +59,23 @@ def revoke(server: ConsulServer, secret: str) -> None:
     tokens = server.call("GET", "/v1/acl/tokens").json()
     accessor = next(one["AccessorID"] for one in tokens if one["SecretID"] == secret)
     assert server.call("DELETE", f"/v1/acl/token/{accessor}").status == 200
+
+
+@contextmanager
+def everybody_may(server: ConsulServer, rules: str) -> Iterator[None]:
+    """Give rights to whoever has no token."""
+    policy = {"Name": f"everybody-{uuid.uuid4()}", "Rules": rules}
+    assert server.call("PUT", "/v1/acl/policy", policy).status == 200
+    give(server, [{"Name": policy["Name"]}])
+    try:
+        yield
+    finally:
+        give(server, [])
+
+
+def give(server: ConsulServer, policies: list[dict[str, str]]) -> None:
+    said = server.call("PUT", f"/v1/acl/token/{NOBODY}", {"Policies": policies})
+    assert said.status == 200, said
 
 
 # --- rights ---------------------------------------------------------------------------------------
@@ -174,6 +195,73 @@ def test_a_record_that_may_not_be_written_is_not_written_in_a_change_either(
     assert record_at(server, "p") == before
     for store in (owner, small, large):
         store.close()
+
+
+@pytest.mark.parametrize("has_transactions", [True, False])
+def test_a_record_that_may_not_be_read_is_asked_for_once_and_named_once(
+    *,
+    has_transactions: bool,
+    server: ConsulServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owner = ConsulStore(server.url, prefix="p", token=server.token)
+    owner.replace(full(flags(a=1)), ME)
+    with ConsulFaults(server.url) as faults:
+        if not has_transactions:
+            faults.say("PUT txn", 403, b"Access is restricted")
+        store = ConsulStore(faults.url, prefix="p", token=server.new_token(READ))
+        for version in (1, 2):
+            owner.upsert(part(flags(a=version)))
+            contents = store.get_all()
+            assert contents.initialized
+            assert contents.flags == flags(a=version)
+            assert contents.unfinished is None
+        asked = sum("record" in f"{one.path} {one.body!r}" for one in faults.requests)
+        assert asked == (1 if has_transactions else 2)  # the first transaction was refused
+        assert store.read_record() is None
+        store.close()
+    (said,) = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert f"the token may not read {OWN}record" in said
+    owner.close()
+
+
+def test_without_a_token_what_may_not_be_read_is_not_taken_for_empty(
+    server: ConsulServer,
+) -> None:
+    owner = ConsulStore(server.url, prefix="p", token=server.token)
+    with ConsulFaults(server.url) as faults:
+        nobody = ConsulStore(faults.url, prefix="p")
+        for write in (lambda: owner.upsert(part(flags(a=1))), lambda: owner.replace(full({}))):
+            for _ in ("there is nothing", "there is something"):
+                with pytest.raises(StoreUnavailable, match="none was given") as caught:
+                    nobody.get_all()
+                assert READ in caught.value.reason
+            write()
+        faults.say("PUT txn", 403, b"Access is restricted")
+        with pytest.raises(StoreUnavailable, match="none was given"):
+            nobody.get_all()
+        nobody.close()
+    owner.close()
+
+
+@pytest.mark.parametrize("rules", [READ, 'key "p/$inited" { policy = "read" }', ""])
+def test_without_a_token_rights_that_everybody_has_are_enough(
+    rules: str, server: ConsulServer
+) -> None:
+    owner = ConsulStore(server.url, prefix="p", token=server.token)
+    with ConsulFaults(server.url) as faults, everybody_may(server, rules):
+        nobody = ConsulStore(faults.url, prefix="p")
+        if rules != READ:
+            with pytest.raises(StoreUnavailable, match="none was given"):
+                nobody.get_all()
+        else:
+            assert nobody.get_all() == StoreContents(False, {}, {})
+            assert faults.counts == {"PUT txn": 1, "GET kv": 3}
+            owner.replace(full(flags(a=1)), ME)
+            assert (nobody.get_all()).flags == flags(a=1)
+            assert faults.counts == {"PUT txn": 2, "GET kv": 3}
+        nobody.close()
+    owner.close()
 
 
 # --- tokens ---------------------------------------------------------------------------------------

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from flagkeep._sync.stores.consul import ConsulStore
 from flagkeep._runtime import threads as runtime
 from flagkeep.errors import StoreClosed, StoreUnavailable
+from flagkeep.storage.consul_layout import Names
 from tests._sync.consul_stores import ME, many, sized, value
 from tests._sync.store_suite import flag, flags, full, part, refs
 from tests._sync.waiting import pause, until
@@ -103,6 +105,62 @@ def test_without_transactions_everything_is_read_by_get(
     assert (contents.initialized, contents.flags, contents.bad) == (False, {}, ())
     assert faults.counts["PUT txn"] == 1
     assert "reads key by key" in caplog.text
+    for store in (writer, beset):
+        store.close()
+
+
+# --- half of a set --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("has_transactions", [True, False])
+def test_a_set_that_somebody_is_replacing_is_told_from_a_whole_one(
+    *,
+    has_transactions: bool,
+    opened: Callable[..., ConsulStore],
+    beset: ConsulStore,
+    faults: ConsulFaults,
+    consul_server: ConsulServer,
+    consul_prefix: str,
+) -> None:
+    if not has_transactions:
+        faults.say("PUT txn", 403, b"Access is restricted")
+    writer, place = opened(), Names(consul_prefix).record
+    writer.replace(full(flags(a=1)), ME)
+    whole = writer.read_record()
+    assert whole is not None
+    assert (beset.get_all()).unfinished is None
+    begun = msgspec.structs.replace(whole, replacing=True)
+    consul_server.put(place, begun.encode())
+    contents = beset.get_all()
+    assert (contents.flags, contents.unfinished) == (flags(a=1), begun)
+    consul_server.put(place, "no record")
+    assert (beset.get_all()).unfinished is None
+    for store in (writer, beset):
+        store.close()
+
+
+def test_without_transactions_a_set_that_was_replaced_meanwhile_is_no_whole_one(
+    opened: Callable[..., ConsulStore],
+    beset: ConsulStore,
+    faults: ConsulFaults,
+    consul_server: ConsulServer,
+    consul_prefix: str,
+) -> None:
+    writer, place = opened(), Names(consul_prefix).record
+    writer.replace(full(flags(a=1)), ME)
+    whole = writer.read_record()
+    assert whole is not None
+    later = msgspec.structs.replace(whole, replaces=whole.replaces + 1)
+
+    def replace_meanwhile(request: Request, ask: Ask) -> Reply:
+        reply = ask(request)
+        consul_server.put(place, later.encode())
+        return reply
+
+    faults.say("PUT txn", 403, b"Access is restricted")
+    faults.on("GET kv", replace_meanwhile, times=1, where=lambda one: "features" in one.path)
+    assert (beset.get_all()).unfinished == later
+    assert (beset.get_all()).unfinished is None
     for store in (writer, beset):
         store.close()
 

@@ -42,11 +42,13 @@ class Place(NamedTuple):
     Attributes:
         faults: on that way.
         write: the operation that writes a batch.
+        is_batch: whether one of these does.
         opened: opens a store with a URL.
     """
 
     faults: HttpFaults
     write: str
+    is_batch: Callable[[Request], bool]
     opened: Callable[[str | None], FeatureStore]
 
     def reader(self) -> FeatureStore:
@@ -67,7 +69,7 @@ class Place(NamedTuple):
             assert goes_on.wait(20)
             return ask(request)
 
-        self.faults.on(self.write, hold, after=1)
+        self.faults.on(self.write, hold, after=1, where=self.is_batch)
         try:
             yield is_held
         finally:
@@ -81,13 +83,20 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         url: str = request.getfixturevalue("dynamodb_url")
         table: str = request.getfixturevalue("dynamodb_table")
         with DynamoDBFaults(url) as dynamodb:
-            yield Place(dynamodb, "BatchWriteItem", lambda at: store_at(at or url, table))
+            yield Place(
+                dynamodb, "BatchWriteItem", lambda _: True, lambda at: store_at(at or url, table)
+            )
         return
     url = request.getfixturevalue("consul_url")
     prefix: str = request.getfixturevalue("consul_prefix")
     with ConsulFaults(url) as consul:
-        # Two transactions come first: who wrote last, and that somebody begins.
-        yield Place(consul, "PUT txn", lambda at: ConsulStore(at or url, prefix=prefix))
+        # Transactions read, too. It takes long to give up: what is held is meant to be late.
+        yield Place(
+            consul,
+            "PUT txn",
+            lambda request: b'"Verb":"set"' in request.body,
+            lambda at: ConsulStore(at or url, prefix=prefix, timeout=30.0),
+        )
 
 
 def flags(values: dict[str, str], version: int) -> ChangeSet:
@@ -141,7 +150,7 @@ def test_nobody_waits_for_ever_for_a_writer_that_has_died(
     with reading(place.reader()) as client:
         assert client.wait_until_ready(10)
         assert values(client) == OLD
-        place.faults.answer(place.write, 400, b"no", after=2)
+        place.faults.answer(place.write, 400, b"no", after=2, where=place.is_batch)
         with pytest.raises(StoreError):
             writer.replace(flags(NEW, 2), ME)
         place.faults.pass_on()

@@ -13,7 +13,7 @@ from flagkeep.model.tombstone import tombstone
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage import consul_layout as layout
 from flagkeep.storage import consul_neighbours as neighbours
-from flagkeep.storage.consul_answers import Pair, Why
+from flagkeep.storage.consul_answers import Everything, Pair, Why
 from flagkeep.storage.consul_batches import MOST_BYTES, MOST_OPERATIONS, Limit, Replacement
 from flagkeep.storage.contents import Tally, WriterRecord
 from tests.limits import check_within
@@ -180,6 +180,8 @@ def test_operations_are_what_consul_wants_to_read() -> None:
     read = [(one.verb, one.key) for one in NAMES.get_everything()]
     trees = ["p/features/", "p/segments/"]
     assert read == [("get-tree", "p/$inited"), *(("get-tree", tree) for tree in trees)]
+    record = NAMES.get_record()
+    assert (record.verb, record.key) == ("get-tree", NAMES.record)
     removed = [(one.verb, one.key) for one in NAMES.delete_everything()]
     alone = [("delete", "p/$inited"), ("delete", NAMES.record)]
     assert removed == [*(("delete-tree", tree) for tree in trees), *alone]
@@ -187,7 +189,8 @@ def test_operations_are_what_consul_wants_to_read() -> None:
 
 def test_every_operation_says_where_its_key_is() -> None:
     names = layout.Names("p", namespace="team", partition="east")
-    operations = [*names.get_everything(), names.put("k", b""), names.put_over("k", b"", 1)]
+    read = [*names.get_everything(), names.get_record()]
+    operations = [*read, names.put("k", b""), names.put_over("k", b"", 1)]
     for one in json.loads(layout.transaction(operations)):
         assert (one["KV"]["Namespace"], one["KV"]["Partition"]) == ("team", "east")
 
@@ -453,7 +456,7 @@ def test_contents_are_sorted_by_kind_and_bad_ones_are_named() -> None:
         Pair("p/segments/a", tombstone(Kind.SEGMENT, "a", 3).data, 2),
         Pair("p/elsewhere", b"x", 2),
     ]
-    contents = answers.contents(NAMES, found)
+    contents = answers.contents(NAMES, Everything(found, None))
     assert contents.initialized
     assert contents.flags == {"a": item(1), "": item(4)}
     assert contents.segments == {"a": tombstone(Kind.SEGMENT, "a", 3)}
@@ -465,11 +468,28 @@ def test_contents_are_sorted_by_kind_and_bad_ones_are_named() -> None:
     ]
     assert ["web interface" in one.problem for one in contents.bad] == [False, False, True, True]
     later = [Pair("p/features/a", item(1).data, 9), Pair("p/features/", item(5).data, 9)]
-    again = answers.contents(NAMES, later, contents)
+    again = answers.contents(NAMES, Everything(later, None), contents)
     assert again.flags["a"] is contents.flags["a"]
     assert again.flags[""] == item(5)
     assert not again.initialized
-    assert answers.contents(NAMES, []) == answers.NOTHING
+    assert answers.contents(NAMES, Everything([], None)) == answers.NOTHING
+
+
+@pytest.mark.parametrize("is_replacing", [True, False])
+def test_a_record_of_the_same_moment_says_that_a_set_is_half_written(*, is_replacing: bool) -> None:
+    record = WriterRecord(writer="me", replacing=is_replacing)
+    found = [Pair("p/features/a", item(1).data, 2), Pair(NAMES.record, record.encode(), 3)]
+    everything = answers.as_of_one_moment(NAMES, found)
+    assert everything == (found, record if is_replacing else None)
+    contents = answers.contents(NAMES, everything)
+    assert contents.unfinished == everything.unfinished
+    assert (contents.flags, contents.segments, contents.bad) == ({"a": item(1)}, {}, ())
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"null", b"\xff", b'{"replacing":true}'])
+def test_a_record_that_nobody_can_read_says_nothing(text: bytes) -> None:
+    found = [Pair(NAMES.record, text, 3)]
+    assert answers.as_of_one_moment(NAMES, found) == (found, None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import msgspec
 
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage.consul_layout import Names
-from flagkeep.storage.contents import StoreContents
+from flagkeep.storage.contents import StoreContents, WriterRecord
 from flagkeep.storage.items import item_from_row
 
 T = TypeVar("T")
@@ -252,12 +252,31 @@ def texts(
     return {ref: found[names.key(ref)].text for ref in refs}
 
 
-def contents(names: Names, found: Iterable[Pair], last: StoreContents = NOTHING) -> StoreContents:
+class Everything(NamedTuple):
+    """All there is.
+
+    Attributes:
+        pairs: keys and what they hold, the marker and the record among them.
+        unfinished: the record of a full replace that was going on.
+    """
+
+    pairs: list[Pair]
+    unfinished: WriterRecord | None
+
+
+def as_of_one_moment(names: Names, found: list[Pair]) -> Everything:
+    """Return all there is, where the record was read together with it."""
+    texts = (pair.text for pair in found if pair.key == names.record)
+    record = WriterRecord.decode(next(texts, None))
+    return Everything(found, record if record is not None and record.replacing else None)
+
+
+def contents(names: Names, everything: Everything, last: StoreContents = NOTHING) -> StoreContents:
     """Return what is there.
 
     Args:
         names: of the environment.
-        found: all its keys; others are passed over.
+        everything: all its keys; others are passed over.
         last: what was there at the last call. Items that are as they were are the very same, which
             saves looking into their texts, here and wherever they go.
     """
@@ -265,7 +284,7 @@ def contents(names: Names, found: Iterable[Pair], last: StoreContents = NOTHING)
     bad: list[BadItem] = []
     items: dict[Kind, dict[str, SerializedItem]] = {kind: {} for kind in Kind}
     trees = [(start, len(start), kind, last.of(kind)) for kind, start in names.trees.items()]
-    for pair in found:
+    for pair in everything.pairs:
         name = pair.key
         for start, length, kind, known in trees:
             if name.startswith(start):
@@ -282,4 +301,5 @@ def contents(names: Names, found: Iterable[Pair], last: StoreContents = NOTHING)
                 break
         else:
             is_marked = is_marked or name == names.marker
-    return StoreContents(is_marked, items[Kind.FLAG], items[Kind.SEGMENT], tuple(bad))
+    flags, segments = items[Kind.FLAG], items[Kind.SEGMENT]
+    return StoreContents(is_marked, flags, segments, tuple(bad), everything.unfinished)

@@ -153,6 +153,10 @@ class Names:
         starts = [self.marker, *self.trees.values()]
         return [self._operation("get-tree", start) for start in starts]
 
+    def get_record(self) -> Operation:
+        """Read the record, be it there or not; what the token may not read is left out."""
+        return self._operation("get-tree", self.record)
+
     def put(self, key: str, value: bytes) -> Operation:
         """Write a key, whatever is there."""
         return Operation("set", key, value, None, self._namespace, self._partition)

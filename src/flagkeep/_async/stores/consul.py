@@ -19,7 +19,7 @@ from flagkeep._runtime.consul_settings import (
 )
 from flagkeep.config import HttpSettings
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage import consul_answers as answers
 from flagkeep.storage.consul_layout import DEFAULT_PREFIX
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
@@ -91,6 +91,11 @@ class AsyncConsulStore:
         self._neighbours = AsyncConsulNeighbours(self._requests)
         self._last = answers.NOTHING
 
+    @property
+    def unstored(self) -> tuple[BadItem, ...]:
+        """What was written through this object and is not in the store, by item."""
+        return self._writes.unstored.items
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label} prefix={self._names.prefix!r}>"
 
@@ -121,7 +126,7 @@ class AsyncConsulStore:
         self._requests.check_open(operation)
         ends = self._requests.ends(timeout, LONG * self._settings.timeout)
         found = await self._reads.everything(operation, ends)
-        size = _LIKELY_SIZE * len(found)
+        size = _LIKELY_SIZE * len(found.pairs)
         contents = await runtime.beside(size, answers.contents, self._names, found, self._last)
         self._last = contents
         return contents

@@ -114,6 +114,10 @@ class AsyncConsulRequests:
             raise self.no_consul(operation)
         return said == b"true"
 
+    def is_nobody(self, operation: str) -> bool:
+        """Whether we do not say who we are: there is no token."""
+        return not self._token(operation)
+
     async def read(self, operation: str, steps: Sequence[Operation], ends: Deadline) -> Reply:
         """Return what a transaction of reads found, as consistent as was asked for."""
         return await self._transact(operation, steps, self.settings.read_url("txn"), ends)
@@ -162,8 +166,8 @@ class AsyncConsulRequests:
 
     def denied(self, operation: str) -> StoreError:
         """Return the error for a token that has too few rights."""
-        has_token = bool(self._token(operation))
-        reason = "the token may not do all of it" if has_token else NONE_GIVEN
+        is_nobody = self.is_nobody(operation)
+        reason = NONE_GIVEN if is_nobody else "the token may not do all of it"
         return self._refused(operation, Refusal(Why.DENIED, reason))
 
     # --- how it is asked ----------------------------------------------------------------------

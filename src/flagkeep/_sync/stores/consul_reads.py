@@ -15,9 +15,10 @@ from flagkeep._runtime.consul_errors import (
 )
 from flagkeep.model.item import ItemRef
 from flagkeep.storage import consul_answers as answers
-from flagkeep.storage.consul_answers import Pair
+from flagkeep.storage.consul_answers import Everything, Pair
 from flagkeep.storage.consul_batches import Limit
 from flagkeep.storage.consul_layout import escaped
+from flagkeep.storage.contents import WriterRecord, half_done
 
 log: Final = logging.getLogger("flagkeep.stores.consul")
 
@@ -37,6 +38,7 @@ class ConsulReads:
         self._settings = requests.settings
         self._names = requests.settings.names
         self._may_transact = True
+        self._may_see_record = True
         self._has_complained = False
 
     def item(self, operation: str, ref: ItemRef, ends: Deadline) -> bytes | None:
@@ -67,7 +69,8 @@ class ConsulReads:
         }
         if len(texts) == len(paths):
             return texts
-        found = {pair.key: pair for pair in self.everything(operation, ends)}
+        everything = self.everything(operation, ends)
+        found = {pair.key: pair for pair in everything.pairs}
         keyed = {ref: found.get(self._names.key(ref)) for ref in paths}
         return {ref: None if pair is None else pair.text for ref, pair in keyed.items()}
 
@@ -86,24 +89,59 @@ class ConsulReads:
         found = self._transacted(operation, [key], ends)
         return found[key].text
 
-    def everything(self, operation: str, ends: Deadline) -> list[Pair]:
-        """Return all there is."""
-        if self._may_transact:
-            try:
-                steps = self._names.get_everything()
-                reply = self._requests.read(operation, steps, ends)
-            except WritesRefused as exc:
-                self._transact_no_more(exc.reason)
-            else:
-                if reply.failures or reply.is_filtered:
-                    raise self._requests.failed(operation, reply)
-                return [result.kv for result in reply.results or ()]
-        marker = self._requests.value(operation, self._names.marker_path, ends)
-        found = [Pair(self._names.marker, marker, modify_index=1)]
-        for start in self._names.trees.values():
+    def everything(self, operation: str, ends: Deadline) -> Everything:
+        """Return all there is, and whether somebody is replacing it."""
+        found = self._at_once(operation, ends) if self._may_transact else None
+        if found is None:
+            found = self._one_by_one(operation, ends)
+        is_marked = any(pair.key == self._names.marker for pair in found.pairs)
+        if not is_marked and self._requests.is_nobody(operation):
+            self._check_rights(operation, ends)
+        return found
+
+    def _at_once(self, operation: str, ends: Deadline) -> Everything | None:
+        """Return all there is as of one moment; None if there are no transactions for us."""
+        names, requests = self._names, self._requests
+        steps = names.get_everything()
+        asked = [*steps, names.get_record()] if self._may_see_record else steps
+        try:
+            reply = requests.read(operation, asked, ends)
+            if reply.is_denied and len(asked) > len(steps):
+                reply = requests.read(operation, steps, ends)
+                if not reply.is_denied:
+                    self._see_record_no_more()
+        except WritesRefused as exc:
+            self._transact_no_more(exc.reason)
+            return None
+        if reply.failures or reply.is_filtered:
+            raise requests.failed(operation, reply)
+        return answers.as_of_one_moment(names, [result.kv for result in reply.results or ()])
+
+    def _one_by_one(self, operation: str, ends: Deadline) -> Everything:
+        """Return all there is by several requests, between two looks at the record."""
+        names = self._names
+        before = self._record(operation, ends)
+        marker = self._requests.value(operation, names.marker_path, ends)
+        found = [] if marker is None else [Pair(names.marker, marker, modify_index=1)]
+        for start in names.trees.values():
             url = self._settings.read_url(f"kv/{escaped(start)}", "recurse")
             found += self._requests.below(operation, url, ends, answers.pairs)
-        return found if marker is not None else found[1:]
+        return Everything(found, half_done(before, self._record(operation, ends)))
+
+    def _record(self, operation: str, ends: Deadline) -> WriterRecord | None:
+        if not self._may_see_record:
+            return None
+        return WriterRecord.decode(self.record(operation, ends))
+
+    def _check_rights(self, operation: str, ends: Deadline) -> None:
+        """Fail if there may be something that strangers may not read.
+
+        Of what it leaves out of a set Consul tells those alone who have a token. Whoever asks for
+        a single key is refused, be it there or not.
+        """
+        names = self._names
+        for path in (names.marker_path, *map(escaped, names.trees.values())):
+            self._requests.value(operation, path, ends)
 
     def record(self, operation: str, ends: Deadline) -> bytes | None:
         """Return the text of the record; None if there is none, or the token may not read it."""
@@ -112,10 +150,7 @@ class ConsulReads:
         except TokenUnknown:
             raise
         except AccessDenied:
-            if not self._has_complained:
-                self._has_complained = True
-                text = "%s: the token may not read %s, so nobody can see who wrote and when; %s"
-                log.warning(text, self._settings.label, self._names.record, rules(self._names))
+            self._see_record_no_more()
             return None
 
     def _transacted(
@@ -140,6 +175,13 @@ class ConsulReads:
         if len(found) < len(set(keys)):
             raise self._requests.denied(operation)
         return found
+
+    def _see_record_no_more(self) -> None:
+        self._may_see_record = False
+        if not self._has_complained:
+            self._has_complained = True
+            text = "%s: the token may not read %s, so nobody can see who wrote and when; %s"
+            log.warning(text, self._settings.label, self._names.record, rules(self._names))
 
     def _transact_no_more(self, reason: str) -> None:
         self._may_transact = False
