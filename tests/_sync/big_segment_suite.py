@@ -227,3 +227,4 @@ def check_it_says_what_it_is(backend: Backend) -> None:
 
 
 CHECKS = [value for name, value in globals().items() if name.startswith("check_")]
+NAMES = [check.__name__ for check in CHECKS]
