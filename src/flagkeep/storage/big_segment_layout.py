@@ -14,6 +14,7 @@ from flagkeep.storage.redis_layout import DEFAULT_PREFIX, Command
 
 # Milliseconds since the epoch, for as long as anybody counts them so.
 _TIME: Final = re.compile(rb"[0-9]{1,18}")
+LATEST: Final = 10**18 - 1
 
 SELECT_MEMBERSHIP: Final = (
     "SELECT ref, included FROM big_segments WHERE prefix = ? AND context_hash = ?"

@@ -61,13 +61,20 @@ class SQLiteBigSegmentStore:
             included: references, such as `beta.g1`, of the segments that it is in.
             excluded: of those that it is kept out of. What is in neither is for the segment's
                 rules to decide; what was said before is forgotten.
+
+        Raises:
+            ConfigError: an argument is not what it must be; nothing is written.
         """
         self._beside.run(
             "put_membership", self._session.put_membership, context_hash, included, excluded
         )
 
     def set_synchronized_on(self, ms: int | None) -> None:
-        """Say when the data was last complete, in milliseconds since the epoch; None: never."""
+        """Say when the data was last complete, in milliseconds since the epoch; None: never.
+
+        Raises:
+            ConfigError: it is no whole number from 0 on, or of more than 18 digits.
+        """
         self._beside.run("set_synchronized_on", self._session.set_synchronized_on, ms)
 
     def close(self) -> None:
