@@ -19,20 +19,20 @@ class DynamoDBBigSegmentStore:
     Args:
         table: its name or ARN.
         prefix: separates environments in one table; `""` for none.
-        region: None: boto3 looks for it.
-        endpoint: the URL of another service than AWS's own.
-        access_key_id: with the next two, credentials; without them boto3 looks for some.
-        secret_access_key: of that access key.
-        session_token: of credentials that expire.
-        profile: in AWS's configuration files.
-        role: the ARN of a role to assume; it is assumed again when its credentials expire.
+        region: such as `eu-west-1`; None: boto3 looks for it.
+        endpoint: a URL, such as that of DynamoDB Local; None: that of the region.
+        access_key_id: of the credentials; None: boto3 looks for them.
+        secret_access_key: goes with it.
+        session_token: goes with both, for temporary credentials.
+        profile: in AWS's configuration files, for credentials and region.
+        role: ARN of a role to assume with the credentials; renewed by itself.
         connect_timeout: seconds for making a connection.
         timeout: seconds for one answer.
-        max_connections: how many are kept.
-        session: a `boto3.Session` to take client and credentials from.
-        client: a `boto3.client("dynamodb")` to use, which is never closed by the store. Its
-            settings count, and none may be given here.
-        options: further arguments of boto3's client.
+        max_connections: how many are kept; 64 if not given.
+        session: a session of boto3 to make the client with.
+        client: a client of boto3 for DynamoDB, which is never closed by the store. Its settings
+            count, and none may be given here.
+        options: further arguments of boto3's client. How often that tries again has no effect.
 
     Raises:
         ConfigError: an argument cannot work.
