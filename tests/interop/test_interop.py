@@ -16,7 +16,7 @@ from tests.interop.comparing import assert_same, assert_same_values, comparable
 from tests.interop.dataset import EVERYTHING, OF_USERS, DataSet
 from tests.interop.explained import READERS, WRITERS
 from tests.interop.items import DELETED_FLAGS
-from tests.interop.peers import PAIRS, Peer, Seen, of_pairs
+from tests.interop.peers import Peer, Seen, of_pairs
 from tests.interop.place import Place
 from tests.interop.service import streaming
 from tests.interop.waiting import until
@@ -71,11 +71,12 @@ def test_we_write_and_they_read(peer: Peer, place: Place, tmp_path: Path) -> Non
     assert_seen(seen, peer, data)
 
 
-@of_pairs(pair for pair in PAIRS if pair.database == "redis")
+@of_pairs()
 def test_we_write_from_a_file_and_they_read(peer: Peer, place: Place, tmp_path: Path) -> None:
-    with ours.written_from_file(place, peer.data, tmp_path):
-        seen = peer.evaluate(place, peer.data)
-    assert_seen(seen, peer, peer.data)
+    data = data_of(peer, place)
+    with ours.written_from_file(place, data, tmp_path):
+        seen = peer.evaluate(place, data)
+    assert_seen(seen, peer, data)
 
 
 def data_of(peer: Peer, place: Place) -> DataSet:

@@ -144,7 +144,6 @@ def test_what_they_delete_is_gone_for_us_too(peer: Peer, place: Place) -> None:
 def test_they_read_what_is_too_large_for_a_transaction(
     peer: Peer, place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place = place.at(place.prefix.removesuffix("-größe"))  # for such a prefix, it must fit into one
     changes = (large("large", 2, 500 * KILOBYTE), large("too large", 2, 600 * KILOBYTE))
     flags = (small("large", 1), small("too large", 1), large("other", 1, 450 * KILOBYTE))
     write(place, data_of(*flags, changes=changes))

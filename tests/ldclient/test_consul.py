@@ -104,6 +104,13 @@ def test_without_host_and_port_it_is_the_agent_of_this_machine() -> None:
     store.close()
 
 
+def test_options_that_are_none_are_as_if_they_were_not_there() -> None:
+    names = ("host", "port", "token", "scheme", "consistency", "dc", "verify", "cert")
+    store = Consul.new_feature_store(consul_opts=dict.fromkeys(names))
+    assert "consul 127.0.0.1:8500" in shown(store)
+    store.close()
+
+
 @pytest.mark.usefixtures("consul_here")
 @pytest.mark.parametrize("form", ["file with both", "two files"])
 def test_the_options_are_those_of_python_consul(

@@ -72,6 +72,8 @@ def test_a_url_that_cannot_work_is_explained_without_its_secrets(url: object, sa
     [
         ("prefix", "a//b"),
         ("prefix", "/a"),
+        ("prefix", "env1/features"),
+        ("prefix", "flagkeep/a"),
         ("prefix", "\ud800"),
         ("prefix", None),
         ("token", "two words"),

@@ -129,7 +129,25 @@ def test_a_prefix_that_no_other_sdk_could_use_is_explained(prefix: str) -> None:
     assert layout.prefix_problem(prefix) is not None
 
 
-@pytest.mark.parametrize("prefix", ["p", "a/b/c", "env 1", "日本", "{ld}.x:", "..."])
+@pytest.mark.parametrize(
+    ("prefix", "said"),
+    [
+        ("env1/features", "where the environment 'env1' has its features"),
+        ("a/featuresb/segments/c", "where the environment 'a/featuresb' has its segments"),
+        ("features/features", "where the environment 'features' has its features"),
+        ("flagkeep/a", "what is below flagkeep/ is flagkeep's own"),
+        ("flagkeep/features", "where the environment 'flagkeep' has its features"),
+    ],
+)
+def test_a_prefix_where_something_else_lies_is_explained(prefix: str, said: str) -> None:
+    assert said in (layout.prefix_problem(prefix) or "")
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["p", "a/b/c", "env 1", "日本", "{ld}.x:", "...", "features", "segments/a", "a/features2",
+     "flagkeep", "a/flagkeep/b"],
+)  # fmt: skip
 def test_any_other_prefix_is_fine(prefix: str) -> None:
     assert layout.prefix_problem(prefix) is None
 

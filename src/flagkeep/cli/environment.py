@@ -11,7 +11,6 @@ from flagkeep.cli.failures import CommandFailed, ExitCode
 from flagkeep.cli.output import complain
 from flagkeep.cli.progress import progress
 from flagkeep.cli.stores import check_is_whole, open_store
-from flagkeep.cli.stores_opened import everything_in
 from flagkeep.errors import InvalidItem
 from flagkeep.evaluation.catalog import Catalog
 from flagkeep.evaluation.explain import Case
@@ -118,7 +117,7 @@ def read_environment(
 def _from_store(url: str, connection: Connection) -> Environment:
     opened = open_store(url, connection)
     with closing(opened.store) as store, progress("reading"):
-        contents = everything_in(store)
+        contents = store.get_all()
     is_empty = not (contents.flags or contents.segments or contents.bad)
     check_is_whole(opened, is_empty=is_empty, is_initialized=contents.initialized)
     return Environment(as_changes(contents), str(opened))

@@ -12,7 +12,7 @@ from flagkeep.cli.output import emit_json, emit_text
 from flagkeep.cli.progress import progress
 from flagkeep.cli.store_contents import Url
 from flagkeep.cli.stores import open_store
-from flagkeep.cli.stores_opened import Store, everything_in
+from flagkeep.cli.stores_opened import Store
 from flagkeep.cli.text import counted
 from flagkeep.errors import StoreCorrupt
 from flagkeep.model.item import Kind
@@ -45,7 +45,7 @@ def read_all(store: Store) -> StoreContents | None:
     """
     with progress("reading"):
         try:
-            return everything_in(store)
+            return store.get_all()
         except StoreCorrupt:
             store.is_initialized()  # raises where nothing at all can be read, or written
             return None

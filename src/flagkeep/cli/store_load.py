@@ -20,7 +20,7 @@ from flagkeep.cli.progress import progress
 from flagkeep.cli.store_clear import Yes, read_all, what_it_holds
 from flagkeep.cli.store_contents import Url
 from flagkeep.cli.stores import open_store
-from flagkeep.cli.stores_opened import OpenStore, Store, everything_in
+from flagkeep.cli.stores_opened import OpenStore, Store
 from flagkeep.cli.text import counted
 from flagkeep.errors import StoreMissing
 from flagkeep.evaluation.lint import Severity
@@ -161,7 +161,7 @@ def _compared(
         kept: what was left as it was.
     """
     with progress("looking at what was written"):
-        contents = everything_in(store)
+        contents = store.get_all()
     refused = {
         ref: item
         for ref, item in sent.items()

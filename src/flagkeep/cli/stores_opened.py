@@ -8,7 +8,6 @@ from urllib.parse import unquote
 from flagkeep._sync.interfaces import FeatureStore
 from flagkeep.cli.connection import Connection
 from flagkeep.errors import ConfigError
-from flagkeep.storage.contents import StoreContents
 
 CONNECT_TIMEOUT: Final = 3.0
 # What a name after ? must look like to be repeated in a message: a secret does not.
@@ -38,19 +37,6 @@ class OpenStore(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} {f'under prefix {self.prefix!r}' if self.prefix else '(no prefix)'}"
-
-
-def everything_in(store: Store) -> StoreContents:
-    """Return all there is.
-
-    Raises:
-        StoreError: it cannot be read. Somebody without a token is told by a Consul that there is
-            nothing, unless it is a single key that was asked for.
-    """
-    contents = store.get_all()
-    if not contents.initialized:
-        store.is_initialized()
-    return contents
 
 
 def options_of(query: str, known: Sequence[str]) -> dict[str, str]:

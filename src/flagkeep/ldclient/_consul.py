@@ -106,7 +106,7 @@ def _arguments(
         "prefix": prefix or DEFAULT_PREFIX,
         "token": os.environ.get(TOKEN_VARIABLE, options.get("token")) or None,
         "datacenter": options.get("dc"),
-        "consistency": options.get("consistency", "default"),
+        "consistency": options.get("consistency") or "default",
         "http": _http(options, server),
     }
 

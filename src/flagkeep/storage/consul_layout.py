@@ -19,6 +19,7 @@ from flagkeep.model.item import ItemRef, Kind
 DEFAULT_PREFIX: Final = "launchdarkly"
 
 _TREES: Final = {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
+_OWN: Final = "flagkeep"
 _RESERVED: Final = re.compile(rb"[^A-Za-z0-9._~/-]")
 # What every server takes in a path: some refuse control characters, others tidy up `//` and `..`;
 # since 1.21.6 they refuse what looks like a way out of a folder, and spaces at either end.
@@ -40,12 +41,20 @@ def escaped(text: str) -> str:
 
 
 def prefix_problem(prefix: str) -> str | None:
-    """Return why keys below a prefix could not be shared with other SDKs; None if they can.
+    """Return why an environment cannot have a prefix; None if it can.
 
-    The other SDKs name keys in URLs only.
+    The other SDKs name keys in URLs only. What lies where another environment has its items would
+    be taken for some of them.
     """
-    if any(part in {"", ".", ".."} for part in prefix.split("/")):
+    parts = prefix.split("/")
+    if any(part in {"", ".", ".."} for part in parts):
         return "its parts between slashes must not be empty, '.' or '..'"
+    for place, part in enumerate(parts[1:], 1):
+        if part in _TREES.values():
+            above = "/".join(parts[:place])
+            return f"that is where the environment {above!r} has its {part}"
+    if len(parts) > 1 and parts[0] == _OWN:
+        return f"what is below {_OWN}/ is flagkeep's own"
     if not prefix.isprintable():
         return "Consul refuses characters that cannot be printed"
     return None
@@ -115,7 +124,7 @@ class Names:
         self.trees = {kind: f"{self._start}{name}/" for kind, name in _TREES.items()}
         self.marker = f"{self._start}$inited"
         self.marker_path = escaped(self.marker)
-        self.own = f"flagkeep/{base64.b32encode(self.prefix.encode()).decode()}/"
+        self.own = f"{_OWN}/{base64.b32encode(self.prefix.encode()).decode()}/"
         self.record = f"{self.own}record"
         self.record_path = escaped(self.record)
         self._namespace = namespace
