@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,6 +72,47 @@ def test_prerequisites_are_found_however_they_are_written() -> None:
 
 
 KEYS = st.sampled_from("abcdefgh")
+NONE = st.sampled_from(
+    [b"{}", b"[]", b'{"prerequisites":[]}', b'{"prerequisites": []}', b'{"prerequisites":null}',
+     b'{"name":"\\u00e9"}', b'{"name":"\\"prerequisites\\":[]"}', b"x"]
+)  # fmt: skip
+
+
+def depth_first(graph: Mapping[str, list[str]]) -> list[str]:
+    """Return the keys in the order of a plain walk: what one needs, in its order, then itself."""
+    begun: set[str] = set()
+    done: list[str] = []
+
+    def walk(key: str) -> None:
+        if key in graph and key not in begun:
+            begun.add(key)
+            for needed in graph[key]:
+                walk(needed)
+            done.append(key)
+
+    for key in graph:
+        walk(key)
+    return done
+
+
+@given(st.dictionaries(KEYS, st.lists(KEYS, max_size=3) | NONE))
+def test_the_order_is_that_of_a_walk_whatever_flags_look_like(
+    given_flags: dict[str, list[str] | bytes],
+) -> None:
+    graph = {key: one if isinstance(one, list) else [] for key, one in given_flags.items()}
+    flags = {
+        key: text(one) if isinstance(one, bytes) else flag(*one) for key, one in given_flags.items()
+    }
+    assert order(ChangeSet(full=True, flags=flags)) == depth_first(graph)
+
+
+def test_flags_that_need_nothing_keep_their_order() -> None:
+    flags = {key: text(b'{"prerequisites":[]}') for key in "hbxa"}
+    dead = {key: tombstone(Kind.FLAG, key, 1) for key in "zc"}
+    changes = ChangeSet(full=True, flags={**dead, **flags})
+    assert write_order(changes) == [
+        (ItemRef(Kind.FLAG, key), changes.flags[key]) for key in "hbxazc"
+    ]
 
 
 @given(st.dictionaries(KEYS, st.lists(KEYS, max_size=3)))

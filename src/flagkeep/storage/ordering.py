@@ -4,7 +4,7 @@ A reader that looks in between must never find a flag whose prerequisite or segm
 way (stores spec, section 6): segments first, then flags after their prerequisites, then deletions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,7 @@ class _Needs(msgspec.Struct, frozen=True):
 
 _PREREQUISITES: Final = b'"prerequisites"'
 _NO_PREREQUISITES: Final = b'"prerequisites":[]'
+_LENGTH: Final = len(_PREREQUISITES)
 _NEEDS: Final = msgspec.json.Decoder(_Needs)
 
 
@@ -48,14 +49,21 @@ def _live(items: Mapping[str, SerializedItem]) -> Iterator[tuple[str, Serialized
     return ((key, item) for key, item in items.items() if not item.deleted)
 
 
-def _prerequisites_first(flags: Mapping[str, SerializedItem]) -> list[str]:
+def _prerequisites_first(flags: Mapping[str, SerializedItem]) -> Iterable[str]:
     """Walk depth first with a stack of our own: a chain may be longer than Python's."""
+    needs = {
+        key: [one for one in _needs(flag.data) if one in flags]
+        for key, flag in flags.items()
+        if not _has_none(flag.data)
+    }
+    if not needs:  # mostly
+        return flags
     done: dict[str, None] = {}
     begun: set[str] = set()
-    for root, flag in flags.items():
+    for root in flags:
         if root in begun:
             continue
-        if _has_none(flag.data):  # most flags
+        if root not in needs:
             begun.add(root)
             done[root] = None
             continue
@@ -67,18 +75,15 @@ def _prerequisites_first(flags: Mapping[str, SerializedItem]) -> list[str]:
                 done[key] = None  # a second visit keeps the first place
                 continue
             begun.add(key)
-            needed = [one for one in _needs(flags[key]) if one in flags and one not in begun]
-            stack += reversed(needed)
-    return list(done)
+            stack += [one for one in reversed(needs.get(key, ())) if one not in begun]
+    return done
 
 
-def _needs(flag: SerializedItem) -> list[str]:
-    if _has_none(flag.data):
-        return []
+def _needs(data: bytes) -> list[str]:
     try:
-        return [one.key for one in _NEEDS.decode(flag.data).prerequisites or ()]
+        return [one.key for one in _NEEDS.decode(data).prerequisites or ()]
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return _needs_slowly(flag.data)
+        return _needs_slowly(data)
 
 
 def _has_none(data: bytes) -> bool:
@@ -86,10 +91,11 @@ def _has_none(data: bytes) -> bool:
 
     Five times cheaper than decoding, which matters for 10,000 flags.
     """
-    named = data.count(_PREREQUISITES)
-    if not named:
+    place = data.find(_PREREQUISITES)
+    if place < 0:
         return b"\\u" not in data  # the name may be written in escapes
-    return named == 1 and _NO_PREREQUISITES in data
+    is_empty = data.startswith(_NO_PREREQUISITES, place)
+    return is_empty and data.find(_PREREQUISITES, place + _LENGTH) < 0
 
 
 def _needs_slowly(data: bytes) -> list[str]:
