@@ -20,6 +20,7 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import StoreContents, WriterRecord
+from flagkeep.storage.items import without_unstorable
 from tests._async.dynamodb_stores import store_at
 from tests._async.store_suite import CHECKS, Backend, flag, full, part
 from tests._async.waiting import pause
@@ -202,6 +203,13 @@ class Fussy(AsyncMemoryStore):
             await super().replace(changes, record)
 
 
+class Loses(AsyncMemoryStore):
+    """Leaves out what other stores cannot take, and says nothing."""
+
+    async def replace(self, changes: ChangeSet, record: WriterRecord | None = None) -> None:
+        await super().replace(without_unstorable(changes)[0], record)
+
+
 class OneBatch(AsyncMemoryStore):
     """Asks for one batch of items only."""
 
@@ -244,6 +252,7 @@ MISDEEDS = [
     (Mute, "check_a_poll_names_what_others_changed"),
     (Rewrites, "check_the_text_is_kept_to_the_letter"),
     (Fussy, "check_odd_keys_come_back_and_those_that_cannot_be_stored_hide_no_other"),
+    (Loses, "check_what_is_not_stored_is_named_for_as_long_as_that_is_so"),
     (OneBatch, "check_hundreds_of_items_are_as_good_as_one"),
     (Hasty, "check_many_may_use_it_at_the_same_time"),
 ]

@@ -14,7 +14,7 @@ from flagkeep._sync.interfaces import FeatureStore
 from flagkeep._runtime import threads as runtime
 from flagkeep.errors import StoreClosed
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.contents import StoreChanges, WriterRecord
 from tests._sync.waiting import PATIENCE
@@ -210,6 +210,37 @@ def check_odd_keys_come_back_and_those_that_cannot_be_stored_hide_no_other(
     store.close()
 
 
+def check_what_is_not_stored_is_named_for_as_long_as_that_is_so(backend: Backend) -> None:
+    store = backend.open("p")
+    wanted = {"\ud800": flag("k"), "huge": flag("huge", 2**63), **flags(a=1)}
+
+    def check() -> set[str]:
+        """What is in the store as it should be is not named, and everything else is."""
+        there = (store.get_all()).flags
+        lost = {key for key, item in wanted.items() if there.get(key) != item and not item.deleted}
+        named: tuple[BadItem, ...] = getattr(store, "unstored", ())
+        assert {bad.ref for bad in named} == set(refs(*lost))
+        assert all(bad.problem.startswith("not stored: ") for bad in named)
+        return lost
+
+    store.replace(full(wanted))
+    assert check() >= backend.refuses & {"\ud800"}
+    for changes in (flags(a=2), {"\ud800": flag("k", 2)}, flags(huge=2), flags(a=3)):
+        newer = store.upsert(part(changes))
+        wanted |= {key: item for key, item in changes.items() if refs(key)[0] not in newer}
+        assert check() >= backend.refuses & {"\ud800"}
+    wanted["\ud800"] = tombstone(Kind.FLAG, "k", 3)
+    store.upsert(part({"\ud800": wanted["\ud800"]}))
+    assert check() == set()
+    wanted["\ud800"] = flag("k", 4)
+    store.replace(full(wanted))
+    assert check() >= backend.refuses & {"\ud800"}
+    del wanted["\ud800"]
+    store.replace(full(wanted))
+    assert check() == set()
+    store.close()
+
+
 def check_hundreds_of_items_are_as_good_as_one(backend: Backend) -> None:
     store = backend.open("p")
     keys = [f"f{number}" for number in range(300)]
@@ -383,6 +414,7 @@ CHECKS = [
     check_a_write_between_read_and_write_is_not_lost,
     check_prefixes_are_isolated,
     check_odd_keys_come_back_and_those_that_cannot_be_stored_hide_no_other,
+    check_what_is_not_stored_is_named_for_as_long_as_that_is_so,
     check_hundreds_of_items_are_as_good_as_one,
     check_many_may_use_it_at_the_same_time,
     check_the_text_is_kept_to_the_letter,

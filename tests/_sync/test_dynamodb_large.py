@@ -432,3 +432,75 @@ def test_ordinary_reads_cost_no_more_for_all_that(
     assert faults.counts == {"GetItem": 1}
     assert value(store, "big") == 2
     store.close()
+
+
+# --- what is named for as long as it is so ------------------------------------------------------
+
+IN_PARTS = "kept in parts, which only flagkeep reads"
+
+
+def named(store: DynamoDBStore) -> dict[str, str]:
+    return {one.key: one.problem for one in store.unstored}
+
+
+def test_what_only_we_can_read_is_named_until_it_fits(opened: Open) -> None:
+    store, other = opened(), opened()
+    store.replace(full({"big": large("big", 1), **flags(a=1)}), ME)
+    assert named(store) == {"big": IN_PARTS}
+    store.replace(full({"big": large("big", 1), **flags(a=1)}), ME)  # writes nothing of it
+    assert named(store) == {"big": IN_PARTS}
+    other.replace(full({"big": large("big", 1), **flags(a=1)}), ME)
+    assert named(other) == {"big": IN_PARTS}
+    store.upsert(part({"more": large("more", 1), **flags(a=2)}))
+    assert named(store) == {"big": IN_PARTS, "more": IN_PARTS}
+    other.upsert(part({"more": large("more", 1)}))  # is there
+    assert named(other) == {"big": IN_PARTS, "more": IN_PARTS}
+    store.upsert(part({"big": flag("big", 2)}))
+    store.upsert(part({"more": tombstone(Kind.FLAG, "more", 2)}))
+    assert named(store) == {}
+    refused = other.upsert(part({"big": large("big", 2)}))  # somebody's that fits is there
+    assert refused == {REF: flag("big", 2)}
+    assert named(other) == {"more": IN_PARTS}
+    other.replace(full(flags(a=1)), ME)
+    assert named(other) == {}
+    for one in (store, other):
+        one.close()
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_what_is_not_even_kept_in_parts_is_named_as_not_stored(
+    opened: Open, faults: DynamoDBFaults, *, is_full: bool
+) -> None:
+    store = opened(endpoint=faults.url)
+    store.replace(full(flags(a=1)), ME)
+    faults.error("TransactWriteItems", "ValidationException", message="too large, it says")
+    items = {"big": large("big", 2), **flags(a=2)}
+    if is_full:
+        store.replace(full(items), ME)
+    else:
+        store.upsert(part(items))
+    (bad,) = store.unstored
+    assert bad.ref == REF
+    assert bad.problem.startswith("not stored: over 409000 bytes, and cannot be kept in parts: ")
+    assert "too large, it says" in bad.problem
+    faults.pass_on()
+    store.upsert(part({"big": large("big", 3)}))
+    assert named(store) == {"big": IN_PARTS}
+    store.close()
+
+
+def test_keys_that_no_row_can_have_are_named(opened: Open) -> None:
+    store, long = opened(), "x" * 1025
+    unsplit = "y" * 1020  # too long for the keys of parts
+    odd = {"": flag("k"), long: flag("k"), unsplit: large(unsplit, 2)}
+    store.replace(full({**flags(a=1), **odd}), ME)
+    said = named(store)
+    assert said.keys() == odd.keys()
+    assert all(problem.startswith("not stored: ") for problem in said.values())
+    assert "empty key" in said[""]
+    assert "1024 bytes" in said[long]
+    assert "too long for keeping parts" in said[unsplit]
+    gone = {key: tombstone(Kind.FLAG, key, 3) for key in odd}
+    store.upsert(part(gone))
+    assert named(store) == {}
+    store.close()

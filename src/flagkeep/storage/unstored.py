@@ -9,6 +9,7 @@ from typing import Final
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef
 
+_KEY: Final = "$.key"
 _NOT_STORED: Final = "not stored: "
 _IN_PARTS: Final = "kept in parts, which only flagkeep reads"
 
@@ -35,6 +36,8 @@ class Unstored:
     def note(self, changes: ChangeSet, complaints: Iterable[BadItem] = ()) -> None:
         """Begin to write a change set: what was said of its items, or of all, is of the past.
 
+        A tombstone of what can never have been there, for its key, loses nothing.
+
         Args:
             changes: what is to be written, what cannot be stored included.
             complaints: why some of it cannot be stored.
@@ -46,7 +49,9 @@ class Unstored:
         for one in complaints:
             by_item.setdefault(one.ref, []).append(_refused(one))
         for ref, found in by_item.items():
-            self._items[ref] = tuple(found)
+            is_gone = changes.of(ref.kind)[ref.key].deleted
+            if not (is_gone and any(one.path == _KEY for one in found)):
+                self._items[ref] = tuple(found)
 
     def refuse(self, complaint: BadItem) -> None:
         """Add an item that the database does not take."""
