@@ -1,8 +1,6 @@
-from hypothesis import given
-from hypothesis import strategies as st
-
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
+from flagkeep.storage import redis_commands as commands
 from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import WriterRecord
 from flagkeep.storage.updates import Update, without
@@ -131,34 +129,12 @@ def test_large_items_are_found_by_text_or_key() -> None:
     assert len(NAMES.filler(5000)[1]) == 5000
 
 
-@given(st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=5).map(tuple), min_size=1))
-def test_packed_commands_are_read_as_they_were(commands: list[layout.Command]) -> None:
-    wire = b"".join(layout.packed_all(commands))
-    read = []
-    while wire:
-        count, _, wire = wire.removeprefix(b"*").partition(b"\r\n")
-        parts = []
-        for _ in range(int(count)):
-            size, _, wire = wire.removeprefix(b"$").partition(b"\r\n")
-            parts.append(wire[: int(size)])
-            wire = wire[int(size) + 2 :]
-        read.append(tuple(parts))
-    assert read == commands
-
-
-def test_what_is_sent_comes_in_pieces() -> None:
-    pieces = list(layout.packed_all([(b"SET", b"k", b"x" * 100_000)] * 10))
-    assert 2 <= len(pieces) <= 5
-    assert len(list(layout.packed_all([(b"SET", b"k", b"x" * 1_000_000)] * 2))) == 2
-    assert list(layout.packed_all([(b"PING",)])) == [b"*1\r\n$4\r\nPING\r\n"]
-
-
 def test_everything_of_a_prefix_can_be_removed_at_once() -> None:
     assert NAMES.nothing() == (b"DEL", b"p:features", b"p:segments", b"p:$inited", b"p:$flagkeep")
 
 
 def test_reads_are_of_one_moment_with_and_without_a_transaction() -> None:
     reads = NAMES.everything()
-    assert layout.together(reads) == [layout.MULTI, *reads, layout.EXEC]
+    assert commands.together(reads) == [commands.MULTI, *reads, commands.EXEC]
     watch = (b"WATCH", b"p:$inited", b"p:features", b"p:segments")
-    assert layout.unchanged(reads) == [watch, *reads, layout.MULTI, layout.EXEC]
+    assert commands.unchanged(reads) == [watch, *reads, commands.MULTI, commands.EXEC]

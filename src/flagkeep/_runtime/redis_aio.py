@@ -18,7 +18,7 @@ import redis.asyncio.connection
 from flagkeep._runtime.redis_driver import ABANDONED, Connected, Owner, left
 from flagkeep._runtime.redis_errors import NoConnection
 from flagkeep._runtime.redis_settings import Settings, connection_recipe, pool_of
-from flagkeep.storage.redis_layout import Command, packed_all
+from flagkeep.storage.redis_commands import Command, packed_all
 
 Client = redis.asyncio.Redis
 Pool = redis.asyncio.ConnectionPool

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from flagkeep.errors import StoreCorrupt, StoreError, StoreUnavailable
-from flagkeep.storage.redis_layout import EXEC, Command
+from flagkeep.storage.redis_commands import EXEC, Command
 
 ACL: Final = (
     "~P:* -@all +client|tracking +hello +select +ping +watch +unwatch +multi +exec +exists +hget"

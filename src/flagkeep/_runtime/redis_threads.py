@@ -12,7 +12,7 @@ import redis.connection
 from flagkeep._runtime.redis_driver import ERRORS, Connected, Owner, left
 from flagkeep._runtime.redis_errors import NoConnection
 from flagkeep._runtime.redis_settings import Settings, connection_recipe, pool_of
-from flagkeep.storage.redis_layout import Command, packed_all
+from flagkeep.storage.redis_commands import Command, packed_all
 
 Client = redis.Redis
 Pool = redis.ConnectionPool

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from flagkeep.storage.big_segments import BigSegmentMetadata
-from flagkeep.storage.redis_layout import DEFAULT_PREFIX, Command
+from flagkeep.storage.redis_commands import Command
+from flagkeep.storage.redis_layout import DEFAULT_PREFIX
 
 # Milliseconds since the epoch, for as long as anybody counts them so.
 _TIME: Final = re.compile(rb"[0-9]{1,18}")

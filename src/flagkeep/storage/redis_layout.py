@@ -3,9 +3,6 @@
 One hash per kind, its fields the keys of items and its values their texts; a marker that says by
 being there that a full set was written. Versions are in the texts only. `$flagkeep` is a hash that
 no other SDK reads: its field `record` says who wrote last.
-
-A command is a tuple of bytes here, and is packed here too: the protocol's form is two lines long,
-and filling 10,000 flags with the driver's packing takes twice as long.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,21 +12,15 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage.contents import StoreContents, WriterRecord
 from flagkeep.storage.items import item_from_row
+from flagkeep.storage.redis_commands import EXEC, MULTI, Command, together
 from flagkeep.storage.updates import Update
 
 DEFAULT_PREFIX: Final = "launchdarkly"
 NOTHING: Final = StoreContents(initialized=False, flags={}, segments={})
 
-Command = tuple[bytes, ...]
-
-MULTI: Final[Command] = (b"MULTI",)
-EXEC: Final[Command] = (b"EXEC",)
-UNWATCH: Final[Command] = (b"UNWATCH",)
-
 _NAMES: Final = {Kind.FLAG: "features", Kind.SEGMENT: "segments"}
 _RECORD: Final = b"record"
 _PAIRS_PER_COMMAND: Final = 500
-_PIECE: Final = 1 << 18
 # A server's limit for one text (proto-max-bulk-len, 512 MB unless changed) cannot be set lower.
 LOWEST_LIMIT: Final = 1 << 20
 # Erlang's SDK puts this field, with this value, into both hashes (stores spec, section 2.3).
@@ -162,48 +153,6 @@ def large_items(changes: ChangeSet) -> dict[ItemRef, int]:
         if len(item.data) > LOWEST_LIMIT or 4 * len(key) > LOWEST_LIMIT
     }
     return {ref: size for ref, size in sizes.items() if size > LOWEST_LIMIT}
-
-
-def together(commands: Iterable[Command]) -> list[Command]:
-    """Return `commands` as a transaction; EXEC answers all of them."""
-    return [MULTI, *commands, EXEC]
-
-
-def unchanged(commands: Sequence[Command]) -> list[Command]:
-    """Return reads of one key each that were as of one moment if EXEC does not answer null.
-
-    For servers whose memory is full: they refuse reads, too, between MULTI and EXEC.
-    """
-    return [(b"WATCH", *(command[1] for command in commands)), *commands, MULTI, EXEC]
-
-
-# --- the form of commands -------------------------------------------------------------------------
-
-
-def packed(command: Sequence[bytes]) -> bytes:
-    """Return a command as it is sent."""
-    parts = [b"*%d\r\n" % len(command)]
-    parts += [b"$%d\r\n%b\r\n" % (len(part), part) for part in command]
-    return b"".join(parts)
-
-
-def packed_all(commands: Sequence[Command]) -> Iterable[bytes]:
-    """Return what to send, in pieces of some size, so that the server reads while we pack."""
-    return _pieces(commands) if len(commands) > 1 else (packed(commands[0]),)
-
-
-def _pieces(commands: Sequence[Command]) -> Iterator[bytes]:
-    parts: list[bytes] = []
-    size = 0
-    for command in commands:
-        one = packed(command)
-        size += len(one)
-        parts.append(one)
-        if size > _PIECE:
-            yield b"".join(parts)
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
 
 
 # --- replies --------------------------------------------------------------------------------------

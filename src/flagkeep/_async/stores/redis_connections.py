@@ -19,7 +19,7 @@ from flagkeep._runtime.redis_driver import ERRORS, LOST
 from flagkeep._runtime.redis_errors import refusals_marked, translated
 from flagkeep._runtime.redis_settings import Settings, pool_label
 from flagkeep.errors import StoreError
-from flagkeep.storage.redis_layout import Command
+from flagkeep.storage.redis_commands import Command
 
 
 class AsyncConnections:

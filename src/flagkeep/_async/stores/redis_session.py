@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from flagkeep._runtime.redis_errors import checked, is_refused
 from flagkeep._runtime.redis_settings import Settings
 from flagkeep.errors import ConfigError, MissingExtra, StoreClosed
-from flagkeep.storage import redis_layout as layout
+from flagkeep.storage import redis_commands
+from flagkeep.storage.redis_commands import Command
 from flagkeep.storage.updates import can_be_stored
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class AsyncRedisSession:
     async def ask(
         self,
         operation: str,
-        commands: Sequence[layout.Command],
+        commands: Sequence[Command],
         *,
         timeout: float | None = None,
         last: float | None = None,
@@ -65,7 +66,7 @@ class AsyncRedisSession:
     async def ask_together(
         self,
         operation: str,
-        commands: Sequence[layout.Command],
+        commands: Sequence[Command],
         *,
         timeout: float | None,
         last: float | None = None,
@@ -73,7 +74,7 @@ class AsyncRedisSession:
         """Return the answers as of one moment; arguments and errors are those of `ask`."""
         self.check_open(operation)
         async with self.connections.lease(operation, timeout=timeout) as lease:
-            *queued, replies = await lease.ask(layout.together(commands), last=last)
+            *queued, replies = await lease.ask(redis_commands.together(commands), last=last)
             if is_refused(queued, "OOM"):
                 queued, replies = [], await _ask_full_server(lease, commands, last)
         checked([*queued, replies])
@@ -96,11 +97,11 @@ class AsyncRedisSession:
 
 
 async def _ask_full_server(
-    lease: "AsyncLease", commands: Sequence[layout.Command], last: float | None
+    lease: "AsyncLease", commands: Sequence[Command], last: float | None
 ) -> list[Any]:
     """Return the answers as of one moment where the memory is full."""
     while True:
-        answers = await lease.ask(layout.unchanged(commands), last=last)
+        answers = await lease.ask(redis_commands.unchanged(commands), last=last)
         watched, *replies, begun, unchanged = answers
         checked([watched, begun, unchanged])
         if unchanged is not None:

@@ -14,6 +14,7 @@ from flagkeep.storage import redis_layout as layout
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.items import item_from_row, without_unstorable
 from flagkeep.storage.ordering import write_order
+from flagkeep.storage.redis_commands import UNWATCH, Command
 from flagkeep.storage.unstored import Unstored
 from flagkeep.storage.updates import Update, without
 
@@ -109,7 +110,7 @@ class RedisWrites:
         """Write an update; return False if it has to be made again."""
         if not update.items:
             if not self._may_script:  # the connection must not go on watching
-                checked(lease.ask([layout.UNWATCH]))
+                checked(lease.ask([UNWATCH]))
             return True
         if not self._may_script:
             return self._executed(lease, self._names.transaction(update))
@@ -120,7 +121,7 @@ class RedisWrites:
             return False
         return bool(checked([reply])[0])
 
-    def _executed(self, lease: "Lease", commands: Sequence[layout.Command]) -> bool:
+    def _executed(self, lease: "Lease", commands: Sequence[Command]) -> bool:
         """Run a transaction; return False if something that was watched has changed."""
         *queued, results = lease.ask(commands, last=LONG * self._connections.timeout)
         checked(queued)  # the first refusal says more than EXEC's, which only says that it failed
@@ -173,7 +174,7 @@ class RedisWrites:
             return False
         return True
 
-    def _ask(self, operation: str, command: layout.Command) -> None:
+    def _ask(self, operation: str, command: Command) -> None:
         with self._connections.lease(operation) as lease:
             checked(lease.ask([command], last=LONG * self._connections.timeout))
 
