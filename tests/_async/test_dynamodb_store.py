@@ -1,7 +1,6 @@
 """What is particular to the store in DynamoDB; what it shares with others is in the suite."""
 
 import json
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -519,7 +518,6 @@ def test_it_names_itself_without_secrets() -> None:
     assert repr(store) == shown
     assert (store.name, store.poll_interval) == ("dynamodb", None)
     assert AsyncDynamoDBStore("flags").label == "dynamodb flags"
-    assert logging.getLogger("flagkeep.stores.dynamodb").name
 
 
 async def test_nothing_is_connected_before_it_is_needed(
