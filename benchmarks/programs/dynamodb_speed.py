@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 from collections import deque
+from hashlib import blake2b
 from typing import Any, Final
 
 import boto3
@@ -91,6 +92,7 @@ class Fills:
                 "key": {"S": key},
                 "version": {"N": "1"},
                 "item": {"S": data.decode()},
+                "digest": {"S": blake2b(data, digest_size=8).hexdigest()},
             }
             for key, data in texts.items()
         }
@@ -143,7 +145,7 @@ class Fills:
         self._run(self._async_store.replace(self._changes, RECORD))
 
     def _refill_anew(self, least: Least) -> None:
-        """Do as a new process does, which has to look for tombstones, too."""
+        """Do as a new process does."""
         store = DynamoDBStore(**place(self._url))
         store.is_initialized()
         least.time("refill, new store", lambda: store.replace(self._changes, RECORD))

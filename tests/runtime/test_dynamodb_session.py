@@ -21,7 +21,7 @@ import pytest
 boto3 = pytest.importorskip("boto3")
 from botocore.config import Config  # noqa: E402
 
-from flagkeep._runtime import dynamodb_session  # noqa: E402
+from flagkeep._runtime import dynamodb_calls  # noqa: E402
 from flagkeep._runtime.dynamodb_errors import ConditionFailed  # noqa: E402
 from flagkeep._runtime.dynamodb_session import DynamoDBSession  # noqa: E402
 from flagkeep._runtime.dynamodb_settings import Settings  # noqa: E402
@@ -554,20 +554,14 @@ def test_nobody_waits_for_a_name_that_is_looked_up(
 def test_no_more_calls_are_begun_than_may_hang(
     opened: Make, configured: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dynamodb_session, "MOST_LEFT", 3)
+    monkeypatch.setattr(dynamodb_calls, "MOST_LEFT", 1)
     configured("[profile dev]\ncredential_process = sleep 2\n")
     store = opened(profile="dev")
-    for _ in range(3):
-        # Those that wait for the first to find credentials end with it, or when time is up.
-        reason(lambda: store.is_initialized(timeout=0.01))
-    deadline = time.monotonic() + 20
-    session = store._table._session
-    session._left.update(session._left, *[{dynamodb_session.Aside(dict)} for _ in range(3)])
-    assert "3 earlier calls hang" in reason(lambda: store.is_initialized(timeout=1.0))
-    session._left.clear()
-    while calls() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not calls()
+    assert "no answer within" in reason(lambda: store.is_initialized(timeout=0.1))
+    began = time.monotonic()
+    said = reason(lambda: store.is_initialized(timeout=10.0))
+    assert said == "1 earlier calls hang, in the DNS, the credentials or the table"
+    check_within(1, since=began)
 
 
 def test_calls_that_hung_are_forgotten_when_they_end(opened: Make, faults: DynamoDBFaults) -> None:
@@ -576,13 +570,13 @@ def test_calls_that_hung_are_forgotten_when_they_end(opened: Make, faults: Dynam
     faults.hang("GetItem")
     for _ in range(3):
         reason(lambda: store.is_initialized(timeout=0.05))
-    session = store._table._session
-    assert len(session._left) == 3
+    left = store._table._session.calls.left
+    assert len(left) == 3
     faults.pass_on()
     deadline = time.monotonic() + 20
-    while session._left and time.monotonic() < deadline:
+    while left and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not session._left
+    assert not left
     assert not store.is_initialized()
 
 
@@ -609,12 +603,13 @@ def test_a_call_is_the_callers_work_where_threads_do_not_run(
 
 def test_an_error_on_the_other_thread_arrives(opened: Make) -> None:
     store = opened(**KEYS)
-    session = store._table._session
-    arguments = store._table.requests.put_over({"namespace": {"S": "n"}, "key": {"S": "k"}}, None)
-    session.call("upsert", "put_item", arguments)
+    table = store._table
+    row = {"namespace": {"S": "n"}, "key": {"S": "k"}}
+    arguments = table.requests.put_over(row, None)
+    assert table.put_if("upsert", arguments) is None
     with pytest.raises(ConditionFailed) as caught:
-        session.call("upsert", "put_item", arguments, 20.0)
-    assert caught.value.row == {"namespace": {"S": "n"}, "key": {"S": "k"}}
+        table.put_if("upsert", arguments)
+    assert caught.value.row == row
 
 
 def test_the_callers_context_goes_with_the_call(opened: Make, faults: DynamoDBFaults) -> None:
@@ -627,6 +622,113 @@ def test_the_callers_context_goes_with_the_call(opened: Make, faults: DynamoDBFa
     assert not store.is_initialized(timeout=20)
     assert seen == ["mine"]
     assert faults.counts.total() == 1
+
+
+def test_a_thread_is_kept_for_the_next_call_and_ends_with_the_store(opened: Make) -> None:
+    store = opened(**KEYS)
+    assert not store.is_initialized()
+    (kept,) = calls()
+    for _ in range(5):
+        assert store.get_many(refs("a")) == {}
+        assert calls() == [kept]
+    store.close()
+    kept.join(20)
+    assert not calls()
+
+
+def test_a_thread_that_nobody_needs_ends(opened: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamodb_calls, "IDLE", 0.05)
+    store = opened(**KEYS)
+    for _ in range(3):
+        assert not store.is_initialized()
+        for thread in calls():
+            thread.join(20)
+        assert not calls()
+
+
+def test_no_more_threads_are_kept_than_are_needed_again(
+    opened: Make, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_calls, "KEPT", 2)
+    store = opened(**KEYS)
+    assert not store.is_initialized()
+    faults.hang("GetItem")
+    askers = [threading.Thread(target=store.get_many, args=(refs("a"),)) for _ in range(6)]
+    for asker in askers:
+        asker.start()
+    faults.wait_for("GetItem", 6)
+    assert len(calls()) == 6
+    faults.pass_on()
+    for asker in askers:
+        asker.join()
+    deadline = time.monotonic() + 20
+    while len(calls()) > 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(calls()) == 2
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_no_more_calls_are_under_way_than_there_are_connections(
+    given: bool,  # noqa: FBT001  a parameter of the test
+    opened: Make,
+    faults: DynamoDBFaults,
+    dynamodb_table: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = Config(max_pool_connections=3)
+    client = boto3.client(
+        "dynamodb", region_name=REGION, endpoint_url=faults.url, config=config, **NAMED
+    )
+    store = (
+        DynamoDBStore(dynamodb_table, client=client) if given else opened(max_connections=3, **KEYS)
+    )
+    assert not store.is_initialized()
+    faults.hang("GetItem")
+    found: list[object] = []
+    askers = [
+        threading.Thread(target=lambda: found.append(store.get_many(refs("a"), timeout=60.0)))
+        for _ in range(9)
+    ]
+    for asker in askers:
+        asker.start()
+    faults.wait_for("GetItem", 3)
+    began = time.monotonic()
+    assert "no answer within 0.2 s" in reason(lambda: store.is_initialized(timeout=0.2))
+    check_within(2, since=began)
+    assert faults.counts["GetItem"] == 3
+    faults.pass_on()
+    for asker in askers:
+        asker.join()
+    assert found == [{}] * 9
+    assert not [one for one in caplog.records if "pool" in one.getMessage()]
+    store.close()
+    client.close()
+
+
+async def test_a_timeout_bounds_the_ninth_call_too(
+    dynamodb_table: str, faults: DynamoDBFaults
+) -> None:
+    store = AsyncDynamoDBStore(
+        dynamodb_table, endpoint=faults.url, region=REGION, timeout=20.0, **KEYS
+    )
+    assert await store.get_many(refs("a"), timeout=20) == {}
+    faults.hang("GetItem")
+    writing = [asyncio.create_task(store.upsert(part(flags(a=1)))) for _ in range(9)]
+    await asyncio.to_thread(faults.wait_for, "GetItem", 10)
+    began = time.monotonic()
+
+    async def asked() -> str:
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.get_many(refs("a"), timeout=0.3)
+        check_within(1.5, since=began)
+        return caught.value.reason
+
+    said = await asyncio.gather(*(asked() for _ in range(20)))
+    assert all("no answer within 0.3 s" in one for one in said)
+    await store.aclose()
+    done = await asyncio.gather(*writing, return_exceptions=True)
+    assert {type(one) for one in done} == {StoreClosed}
+    faults.pass_on()
 
 
 def test_many_threads_share_one_client(opened: Make) -> None:
@@ -687,7 +789,7 @@ def test_whoever_waits_is_told_at_once_that_the_store_was_closed(
     threads = [threading.Thread(target=ask), threading.Thread(target=ask, kwargs={"timeout": 20.0})]
     for thread in threads:
         thread.start()
-    faults.wait_for("GetItem", 4)
+    faults.wait_for("GetItem", 3)
     began = time.monotonic()
     store.close()
     for thread in threads:
@@ -851,11 +953,51 @@ def test_a_fork_in_the_midst_of_the_import_waits_for_it(
     run(FORKING + program, dynamodb_url, dynamodb_table, "")
 
 
+HUNG = """
+    import asyncio, sys, time
+    from flagkeep.model.item import ItemRef, Kind
+    from flagkeep.stores import AsyncDynamoDBStore, DynamoDBStore
+
+    table, colour = sys.argv[1:]
+    place = dict(region="us-east-1", endpoint="http://127.0.0.1:1", profile="slow")
+    wanted = [ItemRef(Kind.FLAG, "a")]
+
+    async def ask():
+        store = AsyncDynamoDBStore(table, **place)
+        try:
+            async with asyncio.timeout(0.5):
+                await store.get_many(wanted)
+        except TimeoutError:
+            print("left")
+        await store.aclose()
+
+    if colour == "asyncio":
+        asyncio.run(ask())
+    else:
+        store = DynamoDBStore(table, **place)
+        try:
+            store.get_many(wanted, timeout=0.5)
+        except Exception:
+            print("left")
+        store.close()
+"""
+
+
+@pytest.mark.parametrize("colour", ["threads", "asyncio"])
+def test_a_process_ends_though_a_call_hangs(
+    colour: str, configured: Callable[[str], None], dynamodb_table: str
+) -> None:
+    configured("[profile slow]\ncredential_process = sleep 60\n")
+    began = time.monotonic()
+    assert run(HUNG, dynamodb_table, colour) == "left\n"
+    check_within(15, since=began)
+
+
 def test_a_session_alone_is_enough_for_other_stores(dynamodb_url: str, dynamodb_table: str) -> None:
     settings = Settings(dynamodb_table, endpoint=dynamodb_url, region=REGION, **KEYS)
     session = DynamoDBSession(settings)
     key = {"namespace": {"S": "n"}, "key": {"S": "k"}}
-    answer = session.call("get", "get_item", {"TableName": dynamodb_table, "Key": key}, 20.0)
+    answer = session.call("get", "get_item", {"TableName": dynamodb_table, "Key": key})
     assert "Item" not in answer
     session.close()
     session.close()

@@ -15,6 +15,7 @@ from flagkeep.errors import ConfigError, MissingExtra
 DEFAULT_CONNECT_TIMEOUT: Final = 1.0
 DEFAULT_TIMEOUT: Final = 2.0
 DEFAULT_CONNECTIONS: Final = 64
+_THEIR_CONNECTIONS: Final = 10  # botocore's default
 
 _TABLE: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _TABLE_ARN: Final = re.compile(
@@ -50,6 +51,7 @@ class Settings:
         connect_timeout: seconds for making a connection.
         timeout: seconds for one answer.
         max_connections: how many are kept.
+        connections: how many there may be at a time, so that none is made for one request only.
         session: of boto3, or None.
         client: of boto3, or None.
         options: further arguments of boto3's client.
@@ -58,6 +60,7 @@ class Settings:
     __slots__ = (
         "client",
         "connect_timeout",
+        "connections",
         "endpoint",
         "keys",
         "label",
@@ -116,6 +119,7 @@ class Settings:
         self.connect_timeout, self.timeout = float(connect_timeout), float(timeout)
         self.max_connections = max_connections or DEFAULT_CONNECTIONS
         self.session, self.client = session, client
+        self.connections = self._connections()
         self.label = f"dynamodb {self.table}"
         if self.endpoint is not None:
             self.label += f" at {_shown(self.endpoint)}"
@@ -124,6 +128,14 @@ class Settings:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label}>"
+
+    def _connections(self) -> int:
+        """Return how many connections the client will keep, or one that is given keeps."""
+        if self.client is not None:
+            kept = getattr(getattr(self.client.meta, "config", None), "max_pool_connections", None)
+            return kept if isinstance(kept, int) and kept > 0 else _THEIR_CONNECTIONS
+        kept = getattr(self.options.get("config"), "max_pool_connections", None)
+        return min(self.max_connections, kept) if isinstance(kept, int) else self.max_connections
 
     def creation(self, region: str | None = None) -> str:
         """Return the command that makes the table.

@@ -9,9 +9,9 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
-from flagkeep._async.stores.dynamodb_workers import AsyncWorkers
+from flagkeep._async.stores.dynamodb_workers import UNLIMITED, AsyncAsked, AsyncWorkers, Limit
 from flagkeep._runtime import aio as runtime
 from flagkeep._runtime.dynamodb_errors import (
     UNCLEAR,
@@ -33,6 +33,8 @@ from flagkeep.storage.dynamodb_layout import (
     Row,
 )
 
+__all__ = ["ATTEMPTS", "UNLIMITED", "AsyncDynamoDBTable", "AsyncPauses", "Limit"]
+
 T = TypeVar("T")
 
 log: Final = logging.getLogger("flagkeep.stores.dynamodb")
@@ -45,26 +47,10 @@ _PAUSE: Final = 0.05  # seconds; twice as long every time, up to
 _LONGEST_PAUSE: Final = 3.0
 _SHORT_PAUSE: Final = 0.005
 _LONGEST_SHORT_PAUSE: Final = 0.5
-_NOTHING: Final = 0.001
 ATTEMPTS: Final = 20
 
 Answer = dict[str, Any]
 Ask = Callable[[str, Key | None], Arguments]
-
-
-class Limit(NamedTuple):
-    """How long something may take.
-
-    Attributes:
-        seconds: for all of it, for errors; None: any number.
-        ends: when they are over.
-    """
-
-    seconds: float | None
-    ends: float
-
-
-UNLIMITED: Final = Limit(None, math.inf)
 
 
 class AsyncDynamoDBTable:
@@ -81,7 +67,7 @@ class AsyncDynamoDBTable:
 
     def __init__(self, settings: Settings) -> None:
         self._session = DynamoDBSession(settings)
-        self._workers = AsyncWorkers("flagkeep-dynamodb")
+        self._workers = AsyncWorkers(self._session, settings.connections)
         self._closed = runtime.Event()
         self._said_busy_at = -math.inf
         self.label = settings.label
@@ -137,14 +123,28 @@ class AsyncDynamoDBTable:
         take: Callable[[list[Row]], None],
         limit: Limit = UNLIMITED,
     ) -> None:
-        """Hand all rows of a namespace to `take`, page by page, on the thread they arrive on."""
-        start: Key | None = None
+        """Hand all rows of a namespace to `take`, page by page, beside the event loop.
+
+        The next page is asked for before the rows of one are taken: the table and `take` need not
+        wait for each other.
+        """
+        page = ask(namespace, None)
+        ahead: AsyncAsked[Answer] | None = None
         while True:
-            arguments = ask(namespace, start)
             try:
-                start = await self._ask(operation, "query", arguments, limit, partial(_taken, take))
+                answer = await self.ask(operation, "query", page, limit, ahead)
             except StoreCorrupt:
                 self.has_keys = False
+                raise
+            start: Key | None = answer.get("LastEvaluatedKey")
+            if start is not None:
+                page = ask(namespace, start)
+                ahead = await self._begin(operation, "query", page, limit)
+            try:
+                await self.work(partial(take, answer.get("Items") or []))
+            except BaseException:
+                if start is not None and ahead is not None:
+                    ahead.leave()
                 raise
             if start is None:
                 return
@@ -219,7 +219,12 @@ class AsyncDynamoDBTable:
     # --- asking -------------------------------------------------------------------------------
 
     async def ask(
-        self, operation: str, method: str, arguments: Arguments, limit: Limit = UNLIMITED
+        self,
+        operation: str,
+        method: str,
+        arguments: Arguments,
+        limit: Limit = UNLIMITED,
+        ahead: AsyncAsked[Answer] | None = None,
     ) -> Answer:
         """Return the answer to a request.
 
@@ -228,11 +233,23 @@ class AsyncDynamoDBTable:
             method: of boto3's client.
             arguments: of that.
             limit: on all of what it is a part of.
+            ahead: the same request, if it is under way already.
 
         Raises:
             StoreError: there is none in time, or it is a refusal.
         """
-        return await self._ask(operation, method, arguments, limit, _whole)
+        pauses = self._pauses(operation, limit)
+        while True:
+            try:
+                asked = ahead or await self._begin(operation, method, arguments, limit)
+                return await asked.answer()
+            except (Busy, Shaky) as exc:
+                await pauses.before_another_try(exc)
+            except Lost as exc:
+                pauses.note_loss(exc)
+            except OutOfTime as exc:
+                raise pauses.why or exc from None
+            ahead = None
 
     async def ask_once(self, operation: str, method: str, arguments: Arguments) -> Answer:
         """Return the answer to a request that must not be done twice.
@@ -242,40 +259,23 @@ class AsyncDynamoDBTable:
             StoreError: it was not.
         """
         pauses = self._pauses(operation, UNLIMITED)
-        call = partial(self._session.call, operation, method, arguments)
         while True:
             try:
-                return await self._workers.run(call)
+                asked = await self._begin(operation, method, arguments, UNLIMITED)
+                return await asked.answer()
             except Busy as exc:
                 await pauses.before_another_try(exc)
 
-    async def _ask(
-        self,
-        operation: str,
-        method: str,
-        arguments: Arguments,
-        limit: Limit,
-        take: Callable[[Answer], T],
-    ) -> T:
-        """Return what `take` makes of an answer, on the thread that it arrives on."""
-        pauses = self._pauses(operation, limit)
-        while True:
-            left = None
-            if limit.seconds is not None:
-                left = max(_NOTHING, limit.ends - runtime.monotonic())
-            call = partial(self._session.call, operation, method, arguments, left, limit.seconds)
-            try:
-                return await self._workers.run(partial(_asked, call, take))
-            except (Busy, Shaky) as exc:
-                await pauses.before_another_try(exc)
-            except Lost as exc:
-                pauses.note_loss(exc)
-            except OutOfTime as exc:
-                raise pauses.why or exc from None
+    async def _begin(
+        self, operation: str, method: str, arguments: Arguments, limit: Limit
+    ) -> AsyncAsked[Answer]:
+        """Begin a request; return what to wait for."""
+        call = partial(self._session.call, operation, method, arguments)
+        return await self._workers.begin(operation, call, limit)
 
     async def work(self, fn: Callable[[], T]) -> T:
-        """Return what `fn` makes of much data, on the thread that asks."""
-        return await self._workers.run(fn)
+        """Return what `fn` makes of much data, beside the event loop where there is one."""
+        return await self._workers.work(fn)
 
     async def aclose(self) -> None:
         """Let go of everything at once, whatever hangs; a second call does nothing."""
@@ -387,20 +387,6 @@ class AsyncPauses:
         if self._has_lost:
             raise why from None
         self._has_lost = True
-
-
-def _asked(call: Callable[[], Answer], take: Callable[[Answer], T]) -> T:
-    return take(call())
-
-
-def _whole(answer: Answer) -> Answer:
-    return answer
-
-
-def _taken(take: Callable[[list[Row]], None], answer: Answer) -> Key | None:
-    """Hand the rows of a page on; return where the next begins, None if it was the last."""
-    take(answer.get("Items") or [])
-    return answer.get("LastEvaluatedKey")
 
 
 def _flat(by_table: Mapping[str, Sequence[Any]] | None) -> list[Any]:
