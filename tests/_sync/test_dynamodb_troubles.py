@@ -13,6 +13,7 @@ from flagkeep._sync.stores import dynamodb_table
 from flagkeep._sync.stores.dynamodb import DynamoDBStore
 from flagkeep._runtime import threads as runtime
 from flagkeep.errors import StoreClosed, StoreCorrupt, StoreError, StoreMissing, StoreUnavailable
+from flagkeep.storage import dynamodb_layout
 from flagkeep.storage.contents import Tally
 from tests._sync.dynamodb_stores import ME, PATIENT, Table, many, store_at, value
 from tests._sync.store_suite import flag, flags, full, part, refs
@@ -21,8 +22,10 @@ from tests.limits import check_within
 from tests.servers.dynamodb import (
     REGION,
     DynamoDBServer,
+    call,
     create_table,
     drop_table,
+    rows,
 )
 from tests.servers.dynamodb_faults import DynamoDBFaults
 from tests.servers.server import free_port
@@ -164,18 +167,40 @@ def test_throttling_without_end_is_told_and_the_marker_not_written(
     store.close()
 
 
-def test_patience_begins_anew_with_everything_that_is_done(
-    opened: Open, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+def test_a_table_that_takes_a_little_at_a_time_is_asked_more_slowly_and_without_end(
+    opened: Open,
+    faults: DynamoDBFaults,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(dynamodb_table, "_WRITERS_PATIENCE", 0.4)
+    monkeypatch.setattr(dynamodb_table, "_WRITERS_PATIENCE", 0.05)
+    monkeypatch.setattr(dynamodb_table, "_LONGEST_WHILE_IT_GOES_ON", 0.2)
     store = opened()
     for left in range(24, 0, -1):  # one of 25 is done at a time
         faults.leave_unprocessed("BatchWriteItem", left, times=1)
     began = runtime.monotonic()
     store.replace(full(many(25)), ME)
-    assert runtime.monotonic() - began > 0.4
+    assert runtime.monotonic() - began > 22 * 0.1  # the first two are shorter
+    assert any("goes on more slowly" in one.getMessage() for one in caplog.records)
     faults.pass_on()
     assert (store.get_all()).flags == many(25)
+    store.close()
+
+
+def test_patience_begins_anew_with_everything_that_is_done(
+    opened: Open, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_table, "_WRITERS_PATIENCE", 0.4)
+    store = opened()
+    faults.leave_unprocessed("BatchWriteItem", 20, times=1)
+    faults.throttle("BatchWriteItem", times=1)
+    faults.leave_unprocessed("BatchWriteItem", 10, times=1)
+    faults.throttle("BatchWriteItem")
+    began = runtime.monotonic()
+    error = complaint(store, lambda store: store.replace(full(many(25)), ME))
+    assert "throttled" in error.reason
+    assert faults.counts["BatchWriteItem"] > 4
+    check_within(5, since=began)
     store.close()
 
 
@@ -211,6 +236,122 @@ def test_closing_ends_a_pause(opened: Open, faults: DynamoDBFaults) -> None:
     store.close()
     assert task.join(5)
     assert [type(one) for one in ended] == [StoreClosed]
+
+
+# --- page after page ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def paged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a page have ten rows."""
+    monkeypatch.setattr(dynamodb_layout, "_ROWS_PER_PAGE", 10)
+
+
+@pytest.mark.usefixtures("paged")
+def test_one_page_is_asked_for_while_the_rows_of_the_last_are_taken(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(many(35)))
+    faults.counts.clear()
+    taken: list[list[str]] = []
+    table = store._table
+
+    def take(page: list[Any]) -> None:
+        taken.append([row["key"]["S"] for row in page])
+        expected = min(len(taken) + 1, 4)
+        faults.wait_for("Query", expected)
+        assert faults.counts["Query"] == expected
+
+    table.pages("get_all", table.requests.query, "p:features", take)
+    assert [len(page) for page in taken] == [10, 10, 10, 5]
+    assert sorted(key for page in taken for key in page) == list(many(35))
+    store.close()
+
+
+@pytest.mark.usefixtures("paged")
+def test_what_happens_to_the_next_page_is_told_after_the_rows_of_this_one(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(many(35)))
+    table = store._table
+    taken: list[Any] = []
+
+    def read(**more: float) -> None:
+        taken.clear()
+        limit = table.limit(more.get("timeout"))
+        table.pages("get_all", table.requests.query, "p:features", taken.extend, limit)
+
+    faults.deny("Query", after=1)
+    with pytest.raises(StoreUnavailable, match="denies"):
+        read()
+    assert len(taken) == 10
+    faults.pass_on()
+    faults.throttle("Query", times=2, after=1)
+    faults.lose_answers("Query", times=1, after=2)
+    read()
+    assert len(taken) == 35
+    faults.pass_on()
+    faults.hang("Query", after=1)
+    began = runtime.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"no answer within 0\.3 s"):
+        read(timeout=0.3)
+    check_within(0.3 + 2, since=began)
+    assert len(taken) == 10
+    faults.pass_on()
+    read()
+    assert len(taken) == 35
+    store.close()
+
+
+@pytest.mark.usefixtures("paged")
+def test_who_cannot_take_a_page_does_not_wait_for_the_next(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(many(35)))
+    table = store._table
+    faults.hang("Query", after=1)
+
+    def take(_: list[Any]) -> None:
+        faults.wait_for("Query", 2)
+        raise ZeroDivisionError
+
+    faults.counts.clear()
+    began = runtime.monotonic()
+    with pytest.raises(ZeroDivisionError):
+        table.pages("get_all", table.requests.query, "p:features", take)
+    check_within(2, since=began)
+    faults.pass_on()
+    assert (store.get_all()).flags == many(35)
+    store.close()
+
+
+@pytest.mark.usefixtures("paged")
+def test_closing_between_two_pages_ends_the_read(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(many(35)))
+    faults.hang("Query", after=1)
+    faults.counts.clear()
+    ended: list[StoreError] = []
+
+    def read() -> None:
+        try:
+            store.get_all()
+        except StoreError as exc:
+            ended.append(exc)
+
+    task = runtime.spawn("reader", read)
+    until(lambda: faults.counts["Query"] >= 2)
+    began = runtime.monotonic()
+    store.close()
+    assert task.join(10)
+    check_within(2, since=began)
+    assert [type(one) for one in ended] == [StoreClosed]
+    faults.pass_on()
 
 
 # --- trouble on the way ---------------------------------------------------------------------------
@@ -253,9 +394,71 @@ def test_a_change_whose_answer_was_lost_is_not_taken_for_a_refused_one(
     store.close()
 
 
-def test_others_who_are_always_faster_are_told_of(
-    opened: Open, table: Table, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+def test_a_record_that_cannot_be_written_fails_no_change(
+    opened: Open, faults: DynamoDBFaults, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
+    store = opened()
+    store.replace(full(flags(a=1)), ME)
+    faults.deny("PutItem", after=1)
+    assert store.upsert(part(flags(a=2))) == {}
+    faults.pass_on()
+    assert value(store) == 2
+    said = [one for one in caplog.records if "does not count the last change" in one.getMessage()]
+    assert [one.levelname for one in said] == ["INFO"]
+    store.close()
+
+
+def test_what_was_written_before_an_error_is_counted(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(flags(a=1)), ME)
+    faults.deny("PutItem", times=1, after=2)
+    error = complaint(store, lambda store: store.upsert(part(flags(a=2, b=1, c=1))))
+    assert "denies" in error.reason
+    contents, record = store.get_all(), store.read_record()
+    assert record is not None
+    assert record.digest != Tally.of_set(full(flags(a=1))).digest
+    assert record.digest == Tally.of_set(full(contents.flags)).digest
+    store.close()
+
+
+def test_many_who_write_at_once_fail_nowhere(opened: Open) -> None:
+    stores = [opened() for _ in range(12)]
+    stores[0].replace(full({}), ME)
+    failed: list[StoreError] = []
+
+    def writer(number: int) -> runtime.Job:
+        def write() -> None:
+            try:
+                for version in range(1, 6):
+                    stores[number].upsert(part({f"own{number}": flag("x", version)}))
+            except StoreError as exc:
+                failed.append(exc)
+
+        return write
+
+    tasks = [runtime.spawn("writer", writer(number)) for number in range(12)]
+    for task in tasks:
+        assert task.join(60)
+    assert not failed
+    contents, record = stores[0].get_all(), stores[0].read_record()
+    assert {item.version for item in contents.flags.values()} == {5}
+    assert record is not None
+    assert record.digest == Tally.of_set(full(contents.flags)).digest
+    for store in stores:
+        store.close()
+
+
+def test_others_who_are_always_faster_are_told_of(
+    opened: Open,
+    table: Table,
+    faults: DynamoDBFaults,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
     monkeypatch.setattr(dynamodb_table, "_SHORT_PAUSE", 0.0001)
     store = opened()
     store.replace(full(flags(a=1)), ME)
@@ -267,8 +470,9 @@ def test_others_who_are_always_faster_are_told_of(
         return ask(request)
 
     faults.on("PutItem", overtake, where=lambda request: b'"record"' in request.body)
-    error = complaint(store, lambda store: store.upsert(part(flags(a=2))))
-    assert "others wrote the same" in error.reason
+    assert store.upsert(part(flags(a=2))) == {}
+    (said,) = [one for one in caplog.records if "others wrote the same" in one.getMessage()]
+    assert (said.levelname, value(store)) == ("INFO", 2)
     faults.pass_on()
 
     def break_anew(request: Any, ask: Callable[[Any], Any]) -> Any:
@@ -471,6 +675,20 @@ def test_a_table_with_another_key_is_never_written_to(wrong: str, dynamodb_url: 
         assert "partition key namespace (String)" in error.reason
         assert "aws dynamodb create-table" in error.reason
     assert Table(dynamodb_url, name).content() == {}
+    drop_table(dynamodb_url, name)
+    store.close()
+
+
+def test_rows_of_a_table_with_another_key_are_not_removed(dynamodb_url: str) -> None:
+    name = "flagkeep-wrong-with-rows"
+    create_table(dynamodb_url, name, keys=(("namespace", "HASH"), ("id", "RANGE")))
+    row = {"namespace": {"S": "features"}, "id": {"S": "a"}}
+    call(dynamodb_url, "PutItem", TableName=name, Item=row)
+    store = store_at(dynamodb_url, name, secret_access_key=SECRET)
+    error = complaint(store, lambda store: store.clear())
+    assert isinstance(error, StoreCorrupt)
+    assert "partition key namespace (String)" in error.reason
+    assert list(rows(dynamodb_url, name)) == [row]
     drop_table(dynamodb_url, name)
     store.close()
 

@@ -4,15 +4,19 @@ It is written in a request of its own. So it may tell for a moment of another st
 have, and it goes on doing so if its writer is killed between the two.
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Collection
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from flagkeep._async.stores.dynamodb_table import AsyncDynamoDBTable
 from flagkeep._runtime import aio as runtime
+from flagkeep.errors import StoreError
 from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.dynamodb_layout import Place, Row, record_in, record_row
+
+log: Final = logging.getLogger("flagkeep.stores.dynamodb")
 
 
 class Written(NamedTuple):
@@ -71,9 +75,12 @@ class AsyncSigning:
 
 
 async def sign_changes(
-    table: AsyncDynamoDBTable, place: Place, row: Row | None, written: Iterable[Written]
+    table: AsyncDynamoDBTable, place: Place, row: Row | None, written: Collection[Written]
 ) -> None:
     """Count changes into the record, if there is one.
+
+    They are there already. So it is no error if the record cannot be written, or if others write it
+    all the time: it says until the next full set that it does not count everything.
 
     Args:
         table: where it is.
@@ -94,4 +101,9 @@ async def sign_changes(
         return record_row(place, record.after_change(tally, now), row)
 
     now = runtime.wall_time()
-    await table.amend("upsert", place, row, signed)
+    if not written:
+        return
+    try:
+        await table.amend("upsert", place, row, signed)
+    except StoreError as exc:
+        log.info("%s: the record does not count the last change: %s", table.label, exc.reason)

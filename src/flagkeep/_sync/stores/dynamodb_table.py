@@ -45,8 +45,10 @@ _WRITERS_PATIENCE: Final = 30.0
 _WRITERS: Final = frozenset(("clear", "replace", "upsert"))
 _PAUSE: Final = 0.05  # seconds; twice as long every time, up to
 _LONGEST_PAUSE: Final = 3.0
+_LONGEST_WHILE_IT_GOES_ON: Final = 0.5
+_MANY: Final = 20  # doublings
 _SHORT_PAUSE: Final = 0.005
-_LONGEST_SHORT_PAUSE: Final = 0.5
+_LONGEST_SHORT_PAUSE: Final = 0.2
 ATTEMPTS: Final = 20
 
 Answer = dict[str, Any]
@@ -320,7 +322,7 @@ class DynamoDBTable:
 
 
 class Pauses:
-    """The pauses of one request: longer every time, until something has gone on.
+    """The pauses of one request: longer every time; they have no end while something goes on.
 
     Args:
         table: where it is made.
@@ -348,23 +350,24 @@ class Pauses:
         self._ends = ends
         self._patience = _WRITERS_PATIENCE if operation in _WRITERS else _PATIENCE
         self._has_lost = False
-        self.why: StoreError | None = None
-        self._begin()
-
-    def _begin(self) -> None:
         self._number = 0
-        self._gives_up = min(self._ends, runtime.monotonic() + self._patience)
+        self._gives_up = self._new_end()
+        self.why: StoreError | None = None
 
     def after(self, done: int, left: int) -> None:
-        """Pause after an answer if something is left; what is done lets the pauses begin anew.
+        """Pause after an answer if something is left; what is done lets patience begin anew.
 
         Raises:
             StoreError: nothing has gone on for too long.
         """
-        if left:
-            if done:
-                self._begin()
-            self.before_another_try(self._table.busy(self._operation))
+        if not left:
+            return
+        why = self._table.busy(self._operation)
+        if not done:
+            self.before_another_try(why)
+            return
+        self._pause(why, _LONGEST_WHILE_IT_GOES_ON, self._ends)
+        self._gives_up = self._new_end()
 
     def before_another_try(self, why: StoreError) -> None:
         """Pause.
@@ -372,11 +375,17 @@ class Pauses:
         Raises:
             StoreError: it has been tried for too long.
         """
-        longest = min(_LONGEST_PAUSE, _PAUSE * 2.0**self._number)
+        self._pause(why, _LONGEST_PAUSE, self._gives_up)
+
+    def _new_end(self) -> float:
+        return min(self._ends, runtime.monotonic() + self._patience)
+
+    def _pause(self, why: StoreError, longest: float, ends: float) -> None:
+        longest = min(longest, _PAUSE * 2.0**self._number)
         seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311  not as long as the others
-        self._number += 1
+        self._number = min(self._number + 1, _MANY)
         self.why = why
-        if runtime.monotonic() + seconds >= self._gives_up:
+        if runtime.monotonic() + seconds >= ends:
             raise why from None
         if self._number > 1:
             self._table.say_busy(self._operation, why)

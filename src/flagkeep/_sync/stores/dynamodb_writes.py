@@ -14,6 +14,7 @@ from flagkeep._sync.stores.dynamodb_reads import NOTHING_SEEN, DynamoDBReads, Se
 from flagkeep._sync.stores.dynamodb_records import Signing, Written, sign_changes
 from flagkeep._sync.stores.dynamodb_table import ATTEMPTS, DynamoDBTable
 from flagkeep._runtime.dynamodb_errors import UNCLEAR, ConditionFailed
+from flagkeep.errors import StoreError
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, SerializedItem
 from flagkeep.storage.contents import Tally, WriterRecord
@@ -131,19 +132,22 @@ class DynamoDBWrites:
         record = self._table.get(operation, self._names.record)
         refused: dict[ItemRef, SerializedItem] = {}
         written: list[Written] = []
-        for ref, item in items:
-            if ref in wanted.large:
-                seen, is_written = self._large.upsert(operation, ref, item)
-                if is_written or seen.parts:
-                    self.unstored.keep_in_parts([ref])
-            else:
-                seen, is_written = self._put(operation, ref, item)
-            if is_written:
-                written.append(Written(ref, seen.item, item))
-            elif isinstance(seen.item, SerializedItem):
-                refused[ref] = seen.item
-        if written:
+        try:
+            for ref, item in items:
+                if ref in wanted.large:
+                    seen, is_written = self._large.upsert(operation, ref, item)
+                    if is_written or seen.parts:
+                        self.unstored.keep_in_parts([ref])
+                else:
+                    seen, is_written = self._put(operation, ref, item)
+                if is_written:
+                    written.append(Written(ref, seen.item, item))
+                elif isinstance(seen.item, SerializedItem):
+                    refused[ref] = seen.item
+        except StoreError:
             sign_changes(self._table, self._names.record, record, written)
+            raise
+        sign_changes(self._table, self._names.record, record, written)
         return refused
 
     def _put(self, operation: str, ref: ItemRef, item: SerializedItem) -> tuple[Seen, bool]:
@@ -190,6 +194,7 @@ class DynamoDBWrites:
         operation = "clear"
         table, names = self._table, self._names
         keys: dict[str, list[str]] = {}
+        table.get(operation, names.marker)  # a table with other keys refuses
         for namespace in (*names.namespaces.values(), names.own):
             take = partial(_take_keys, keys.setdefault(namespace, []))
             table.pages(operation, table.requests.query_known, namespace, take)
