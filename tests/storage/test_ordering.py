@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
-from flagkeep.storage.ordering import write_order
+from flagkeep.storage.ordering import write_order, write_stages
 
 
 def flag(*prerequisites: object) -> SerializedItem:
@@ -36,6 +36,13 @@ def test_segments_then_prerequisites_then_dependents_then_deletions() -> None:
     )
     assert order(changes) == ["s", "a", "b", "c", "dead", "gone"]
     assert write_order(changes)[0] == (ItemRef(Kind.SEGMENT, "s"), text(b"{}"))
+    staged = [(kind, [key for key, _ in items]) for kind, items in write_stages(changes)]
+    assert staged == [
+        (Kind.SEGMENT, ["s"]),
+        (Kind.FLAG, ["a", "b", "c"]),
+        (Kind.FLAG, ["dead"]),
+        (Kind.SEGMENT, ["gone"]),
+    ]
 
 
 def test_cycles_end_and_missing_prerequisites_are_passed_over() -> None:

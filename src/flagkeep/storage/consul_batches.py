@@ -12,7 +12,7 @@ from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage.consul_layout import Names, Operation
 from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.items import item_from_row
-from flagkeep.storage.ordering import write_order
+from flagkeep.storage.ordering import write_stages
 from flagkeep.storage.updates import without
 
 MOST_OPERATIONS: Final = 64
@@ -94,10 +94,13 @@ class Replacement:
         self._record = record
         self._now = now
         trees, put = names.trees, names.put
-        steps = [put(trees[kind] + key, item.data) for (kind, key), item in write_order(changes)]
+        steps: list[Operation] = []
+        for kind, items in write_stages(changes):
+            start = trees[kind]
+            steps += [put(start + key, item.data) for key, item in items]
         for kind in (Kind.FLAG, Kind.SEGMENT):
-            wanted, start = changes.of(kind), len(trees[kind])
-            steps += [names.delete(key) for key in stored[kind] if key[start:] not in wanted]
+            wanted, length = changes.of(kind), len(trees[kind])
+            steps += [names.delete(key) for key in stored[kind] if key[length:] not in wanted]
         self._steps = steps
         self._marker = names.put(names.marker, b"")
 

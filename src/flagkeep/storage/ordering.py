@@ -30,19 +30,24 @@ _NEEDS: Final = msgspec.json.Decoder(_Needs)
 
 
 def write_order(changes: ChangeSet) -> list[tuple[ItemRef, SerializedItem]]:
-    """Return every item of `changes` in the order in which it must be written.
+    """Return every item of `changes` in the order in which it must be written."""
+    stages = write_stages(changes)
+    return [(ItemRef(kind, key), item) for kind, items in stages for key, item in items]
+
+
+def write_stages(
+    changes: ChangeSet,
+) -> Iterator[tuple[Kind, Iterable[tuple[str, SerializedItem]]]]:
+    """Yield every item of `changes` by its key in the same order, those of a kind together.
 
     Cycles end where they close, and missing prerequisites are passed over. Flags are deleted before
     segments, since a flag may still refer to a segment but never the other way round.
     """
-    ordered = [(ItemRef(Kind.SEGMENT, key), item) for key, item in _live(changes.segments)]
+    yield Kind.SEGMENT, _live(changes.segments)
     flags = dict(_live(changes.flags))
-    ordered += [(ItemRef(Kind.FLAG, key), flags[key]) for key in _prerequisites_first(flags)]
+    yield Kind.FLAG, ((key, flags[key]) for key in _prerequisites_first(flags))
     for kind in (Kind.FLAG, Kind.SEGMENT):
-        ordered += [
-            (ItemRef(kind, key), item) for key, item in changes.of(kind).items() if item.deleted
-        ]
-    return ordered
+        yield kind, ((key, item) for key, item in changes.of(kind).items() if item.deleted)
 
 
 def _live(items: Mapping[str, SerializedItem]) -> Iterator[tuple[str, SerializedItem]]:
