@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from flagkeep._async.interfaces import AsyncBigSegmentStore
 from flagkeep._async.listeners import AsyncStatusListeners
+from flagkeep._async.readiness import make_ready
 from flagkeep._async.work import AsyncWork
 from flagkeep._runtime import aio as runtime
 from flagkeep._runtime import fork
@@ -73,7 +74,8 @@ class AsyncBigSegments:
     Args:
         store: may be somebody else's; it is closed by `stop`. If it has a method `after_fork`,
             that is called in a child whose parent used it. If its `takes_timeout` is true, its
-            methods take an argument `timeout`, and keep to it.
+            methods take an argument `timeout`, and keep to it. If it has a method `prepare`, that
+            is called at once: it makes ready for the first question, and must not wait.
         patience: seconds that an evaluation may wait for all that it needs.
         max_age: how long, in seconds, memberships are used while the store fails; None: for ever.
         longest: seconds after which a question is given up.
@@ -113,6 +115,7 @@ class AsyncBigSegments:
         self._closed: runtime.Event | None = None
         if hasattr(store, "after_fork"):
             fork.watch(store, fork.Rank.STORE)
+        make_ready(store)
 
     def start(self) -> None:
         """Begin to ask how old the data is; at most once in a process has an effect."""

@@ -17,6 +17,7 @@ from flagkeep._async.environment import AsyncEnvironment
 from flagkeep._async.interfaces import AsyncDataSource, AsyncFeatureStore
 from flagkeep._async.item_cache import AsyncItemCache
 from flagkeep._async.listeners import AsyncListeners, AsyncStatusListeners
+from flagkeep._async.readiness import make_ready
 from flagkeep._async.reading import AsyncItemReading
 from flagkeep._async.store_health import AsyncStoreHealth
 from flagkeep._async.store_reader import AsyncStoreReader
@@ -100,6 +101,7 @@ class AsyncDataSystem:
     def _use_store(self, store: AsyncFeatureStore) -> None:
         if hasattr(store, "after_fork"):
             fork.watch(store, fork.Rank.STORE)
+        make_ready(store)
         push = self._policy.push and store.poll_interval is not None and self._source is None
         name = getattr(store, "label", store.name)
         self.health = AsyncStoreHealth(name, self.work, push=push, changed=self._refresh_short_way)

@@ -17,6 +17,7 @@ from flagkeep._sync.environment import Environment
 from flagkeep._sync.interfaces import DataSource, FeatureStore
 from flagkeep._sync.item_cache import ItemCache
 from flagkeep._sync.listeners import Listeners, StatusListeners
+from flagkeep._sync.readiness import make_ready
 from flagkeep._sync.reading import ItemReading
 from flagkeep._sync.store_health import StoreHealth
 from flagkeep._sync.store_reader import StoreReader
@@ -100,6 +101,7 @@ class DataSystem:
     def _use_store(self, store: FeatureStore) -> None:
         if hasattr(store, "after_fork"):
             fork.watch(store, fork.Rank.STORE)
+        make_ready(store)
         push = self._policy.push and store.poll_interval is not None and self._source is None
         name = getattr(store, "label", store.name)
         self.health = StoreHealth(name, self.work, push=push, changed=self._refresh_short_way)

@@ -1,11 +1,13 @@
 """How the official names for stores in DynamoDB become stores of flagkeep."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from flagkeep._runtime.dynamodb_driver import load
+from flagkeep._sync.readiness import make_ready
 from flagkeep.ldclient._big_segments import AsyncBigSegments, BigSegments
 from flagkeep.ldclient._drivers import BIG_SEGMENTS, FLAGS, with_driver
+from flagkeep.ldclient._shared_store import StoreShare
 from flagkeep.ldclient._store_core import AsyncStoreCore, StoreCore
 
 DESCRIPTION: Final = "DynamoDB"
@@ -30,8 +32,8 @@ def dynamodb_core(table: str, prefix: str | None, dynamodb_opts: _Options) -> St
     from flagkeep.stores import DynamoDBStore  # noqa: PLC0415  not every program has one
 
     given = _arguments(prefix, dynamodb_opts)
-    make = _warm(lambda: DynamoDBStore(table, **given), FLAGS)
-    return StoreCore(make(), make, DESCRIPTION)
+    make = _loaded(lambda: DynamoDBStore(table, **given), FLAGS)
+    return _Core(make(), make, DESCRIPTION)
 
 
 def async_dynamodb_core(table: str, prefix: str | None, dynamodb_opts: _Options) -> AsyncStoreCore:
@@ -39,7 +41,7 @@ def async_dynamodb_core(table: str, prefix: str | None, dynamodb_opts: _Options)
     from flagkeep.stores import AsyncDynamoDBStore  # noqa: PLC0415  it needs asyncio
 
     given = _arguments(prefix, dynamodb_opts)
-    make = _warm(lambda: AsyncDynamoDBStore(table, **given), FLAGS)
+    make = _loaded(lambda: AsyncDynamoDBStore(table, **given), FLAGS)
     return AsyncStoreCore(make(), make, DESCRIPTION)
 
 
@@ -48,7 +50,7 @@ def dynamodb_big_segments(table: str, prefix: str | None, dynamodb_opts: _Option
     from flagkeep.stores import DynamoDBBigSegmentStore  # noqa: PLC0415  not every program has one
 
     given = _arguments(prefix, dynamodb_opts)
-    make = _warm(lambda: DynamoDBBigSegmentStore(table, **given), BIG_SEGMENTS)
+    make = _loaded(lambda: DynamoDBBigSegmentStore(table, **given), BIG_SEGMENTS)
     return BigSegments(make)
 
 
@@ -59,26 +61,29 @@ def async_dynamodb_big_segments(
     from flagkeep.stores import AsyncDynamoDBBigSegmentStore  # noqa: PLC0415  it needs asyncio
 
     given = _arguments(prefix, dynamodb_opts)
-    make = _warm(lambda: AsyncDynamoDBBigSegmentStore(table, **given), BIG_SEGMENTS)
+    make = _loaded(lambda: AsyncDynamoDBBigSegmentStore(table, **given), BIG_SEGMENTS)
     return AsyncBigSegments(make)
 
 
-class _Store(Protocol):
-    """What can make ready for its first call."""
-
-    def prepare(self) -> None:
-        """Begin to do so; returns at once."""
+S = TypeVar("S")
 
 
-S = TypeVar("S", bound=_Store)
+class _Core(StoreCore):
+    """The calls to a table; whoever borrows it finds it getting ready."""
+
+    def share(self) -> StoreShare:
+        """Return what one client works with, which looks for credentials at once."""
+        share = super().share()
+        make_ready(share.store)
+        return share
 
 
-def _warm(make: Callable[[], S], what: str) -> Callable[[], S]:
-    """Return `make` with the official error where boto3 is missing, and ready for what comes.
+def _loaded(make: Callable[[], S], what: str) -> Callable[[], S]:
+    """Return `make` with the official error where boto3 is missing, and once boto3 is there.
 
-    As with the official SDK, the first call, in the factory, waits until boto3 is imported: no
-    evaluation has to within the second that it may take. The stores that are made after that are
-    lent to clients, so they look for credentials at once.
+    As with the official SDK, the factory waits until boto3 is imported, even on an event loop: no
+    evaluation has to within the second that it may take. Nobody is asked for credentials before a
+    client has the store.
 
     Args:
         make: makes a store.
@@ -87,15 +92,13 @@ def _warm(make: Callable[[], S], what: str) -> Callable[[], S]:
     made = with_driver(make, f"{what} {_IN_DYNAMODB}")
     is_first = iter((True,))
 
-    def warm() -> S:
+    def loaded() -> S:
         store = made()
         if next(is_first, False):
             load()
-        else:
-            store.prepare()
         return store
 
-    return warm
+    return loaded
 
 
 def _arguments(prefix: str | None, dynamodb_opts: _Options) -> dict[str, Any]:
