@@ -31,6 +31,7 @@ from tests._sync.store_suite import flags, full, part, refs  # noqa: E402
 from tests.limits import check_within  # noqa: E402
 from tests.servers.dynamodb import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY  # noqa: E402
 from tests.servers.dynamodb_faults import DynamoDBFaults  # noqa: E402
+from tests.servers.server import free_port  # noqa: E402
 
 KEYS: dict[str, Any] = {"access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY}
 NAMED = {"aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY}
@@ -175,6 +176,7 @@ class _Sts(BaseHTTPRequestHandler):
     assumed = 0
     seconds = 3600.0
     denies = False
+    is_throttled = 0  # how often
 
     def do_POST(self) -> None:
         kind = type(self)
@@ -194,7 +196,11 @@ class _Sts(BaseHTTPRequestHandler):
                 "<ErrorResponse><Error><Code>AccessDenied</Code><Message>User: x is not authorized"
                 f" to perform: sts:AssumeRole on resource: {ROLE}</Message></Error></ErrorResponse>"
             )
-        self.send_response(403 if kind.denies else 200)
+        if kind.is_throttled:
+            kind.is_throttled -= 1
+            code = "<Code>Throttling</Code><Message>Rate exceeded</Message>"
+            answer = f"<ErrorResponse><Error>{code}</Error></ErrorResponse>"
+        self.send_response(200 if "Credentials" in answer else 403)
         self.send_header("Content-Type", "text/xml")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -261,9 +267,34 @@ def test_a_role_of_a_session_or_profile_keeps_its_region(
 def test_a_role_that_may_not_be_assumed_is_told_of(opened: Make, sts: type[_Sts]) -> None:
     sts.denies = True
     store = opened(role=ROLE, **KEYS)
-    assert "AWS denies sts:AssumeRole" in reason(store.is_initialized)
+    said = reason(store.is_initialized)
+    assert said.startswith("STS (127.0.0.1) gives no credentials: AWS denies sts:AssumeRole")
     sts.denies = False
     assert not store.is_initialized()
+
+
+def test_an_sts_that_cannot_be_reached_is_not_taken_for_the_table(
+    opened: Make, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{free_port()}")
+    said = reason(opened(role=ROLE, **KEYS).is_initialized)
+    assert said == (
+        "STS (127.0.0.1) gives no credentials: the connection was refused: is it running there?"
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://sts.invalid")
+    said = reason(lambda: opened(role=ROLE, **KEYS).is_initialized(timeout=20))
+    assert said.startswith("STS (sts.invalid) gives no credentials: ")
+    assert "endpoint" not in said
+    assert not faults.requests
+
+
+def test_an_sts_in_trouble_is_asked_again(opened: Make, sts: type[_Sts]) -> None:
+    sts.is_throttled = 2
+    assert not opened(role=ROLE, **KEYS).is_initialized()
+    assert sts.assumed == 3
+    sts.is_throttled = 10**6
+    said = reason(lambda: opened(role=ROLE, **KEYS).is_initialized(timeout=1))
+    assert said == "STS (127.0.0.1) gives no credentials: it is asked too much"
 
 
 # --- what is given --------------------------------------------------------------------------------

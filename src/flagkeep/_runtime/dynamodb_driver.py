@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from flagkeep._runtime import fork
-from flagkeep._runtime.dynamodb_errors import NotAnObject
+from flagkeep._runtime.dynamodb_errors import NotAnObject, NotAssumed
 from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep.errors import InvalidData
 from flagkeep.model.codec import parse_json
@@ -189,6 +189,8 @@ class _Role:
     def _assume(self) -> dict[str, str]:
         try:
             answer = self._giver.assume_role(RoleArn=self._role, RoleSessionName=_ROLE_SESSION)
+        except Exception as exc:  # whatever the driver raises
+            raise NotAssumed(self._giver) from exc
         finally:
             self._giver.close()  # its connection: the next is needed in an hour
         found = answer["Credentials"]

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep.errors import StoreCorrupt, StoreError, StoreMissing, StoreUnavailable
@@ -129,6 +130,10 @@ class NotAnObject(Exception):
     """The answer was JSON, and nothing that DynamoDB would say."""
 
 
+class NotAssumed(Exception):
+    """A role could not be assumed; the client of STS is its argument, the reason its cause."""
+
+
 class Busy(StoreUnavailable):
     """The service asks to try again, more slowly: the table or the account is throttled."""
 
@@ -183,6 +188,8 @@ def translated(exc: BaseException, settings: Settings, operation: str, client: A
     if isinstance(exc, TooSlow):
         reason = f"no answer within {exc.args[0]:.3g} s: from the DNS, the credentials or the table"
         return OutOfTime(store, operation, reason)
+    if isinstance(exc, NotAssumed) and exc.__cause__ is not None:
+        return _of_role(exc.__cause__, settings, operation, exc.args[0])
     response = getattr(exc, "response", None)
     if _is(exc, "ClientError") and isinstance(response, Mapping):
         return _of_service(response, settings, operation, getattr(meta, "region_name", None))
@@ -195,6 +202,17 @@ def translated(exc: BaseException, settings: Settings, operation: str, client: A
     return StoreUnavailable(
         store, operation, _of_network(exc, names, getattr(meta, "config", None))
     )
+
+
+def _of_role(exc: BaseException, settings: Settings, operation: str, giver: Any) -> StoreError:
+    """Return why there are no credentials of a role."""
+    why = translated(exc, settings, operation, giver)
+    host = urlsplit(giver.meta.endpoint_url).hostname
+    reason = "it is asked too much" if isinstance(why, Busy) else why.reason
+    reason = reason.replace("endpoint and region", "the region")  # the endpoint is the table's
+    # Nothing was asked of the table, so that whatever may pass can be tried again.
+    kind = Busy if isinstance(why, Busy | Shaky | Lost) else StoreUnavailable
+    return kind(settings.label, operation, f"STS ({host}) gives no credentials: {reason}")
 
 
 def _of_service(
