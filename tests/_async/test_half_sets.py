@@ -13,6 +13,7 @@ pytest.importorskip("boto3")
 from flagkeep._async.client import AsyncClient
 from flagkeep._async.interfaces import AsyncFeatureStore
 from flagkeep._async.stores.consul import AsyncConsulStore
+from flagkeep._runtime import aio as runtime
 from flagkeep.config import CachePolicy, Config
 from flagkeep.errors import StoreError
 from flagkeep.model.changeset import ChangeSet
@@ -22,7 +23,7 @@ from flagkeep.storage import unfinished
 from flagkeep.storage.contents import WriterRecord
 from tests._async.dynamodb_stores import store_at
 from tests._async.hand_source import AsyncHandSource, environment, flag
-from tests._async.waiting import pause, until
+from tests._async.waiting import PATIENCE, pause, until
 from tests.servers.consul_faults import ConsulFaults
 from tests.servers.dynamodb_faults import DynamoDBFaults
 from tests.servers.http_faults import Ask, HttpFaults, Reply, Request
@@ -112,6 +113,17 @@ async def values(client: AsyncClient) -> dict[str, Any]:
     return (await client.all_flags(USER)).to_values()
 
 
+async def until_mixed(client: AsyncClient) -> None:
+    """Wait until a part of the new set is served with a part of the old one.
+
+    The status says so a moment before.
+    """
+    give_up = runtime.monotonic() + PATIENCE
+    while (seen := set((await values(client)).values())) != {"old", "new"}:
+        assert runtime.monotonic() < give_up, f"still {seen}"
+        await pause()
+
+
 def status_of(client: AsyncClient) -> StoreStatus:
     status = client.status.store
     assert status is not None
@@ -131,7 +143,7 @@ async def test_what_is_held_is_served_until_the_new_set_is_whole(place: Place) -
             async with reading(place.reader()) as cold:
                 assert await cold.wait_until_ready(10)
                 await until(lambda: status_of(cold).partial)
-                assert set((await values(cold)).values()) == {"old", "new"}
+                await until_mixed(cold)
                 assert await values(client) == OLD
                 assert not status_of(client).partial
         while (seen := await values(client)) != NEW:
@@ -155,7 +167,7 @@ async def test_nobody_waits_for_ever_for_a_writer_that_has_died(
             await writer.replace(flags(NEW, 2), ME)
         place.faults.pass_on()
         await until(lambda: status_of(client).partial)
-        assert set((await values(client)).values()) == {"old", "new"}
+        await until_mixed(client)
         (said,) = [one.getMessage() for one in caplog.records if "part of a full set" in one.msg]
         assert "here" in said
         await writer.replace(flags(NEW, 2), ME)

@@ -13,6 +13,7 @@ pytest.importorskip("boto3")
 from flagkeep._sync.client import Client
 from flagkeep._sync.interfaces import FeatureStore
 from flagkeep._sync.stores.consul import ConsulStore
+from flagkeep._runtime import threads as runtime
 from flagkeep.config import CachePolicy, Config
 from flagkeep.errors import StoreError
 from flagkeep.model.changeset import ChangeSet
@@ -22,7 +23,7 @@ from flagkeep.storage import unfinished
 from flagkeep.storage.contents import WriterRecord
 from tests._sync.dynamodb_stores import store_at
 from tests._sync.hand_source import HandSource, environment, flag
-from tests._sync.waiting import pause, until
+from tests._sync.waiting import PATIENCE, pause, until
 from tests.servers.consul_faults import ConsulFaults
 from tests.servers.dynamodb_faults import DynamoDBFaults
 from tests.servers.http_faults import Ask, HttpFaults, Reply, Request
@@ -112,6 +113,17 @@ def values(client: Client) -> dict[str, Any]:
     return (client.all_flags(USER)).to_values()
 
 
+def until_mixed(client: Client) -> None:
+    """Wait until a part of the new set is served with a part of the old one.
+
+    The status says so a moment before.
+    """
+    give_up = runtime.monotonic() + PATIENCE
+    while (seen := set((values(client)).values())) != {"old", "new"}:
+        assert runtime.monotonic() < give_up, f"still {seen}"
+        pause()
+
+
 def status_of(client: Client) -> StoreStatus:
     status = client.status.store
     assert status is not None
@@ -131,7 +143,7 @@ def test_what_is_held_is_served_until_the_new_set_is_whole(place: Place) -> None
             with reading(place.reader()) as cold:
                 assert cold.wait_until_ready(10)
                 until(lambda: status_of(cold).partial)
-                assert set((values(cold)).values()) == {"old", "new"}
+                until_mixed(cold)
                 assert values(client) == OLD
                 assert not status_of(client).partial
         while (seen := values(client)) != NEW:
@@ -155,7 +167,7 @@ def test_nobody_waits_for_ever_for_a_writer_that_has_died(
             writer.replace(flags(NEW, 2), ME)
         place.faults.pass_on()
         until(lambda: status_of(client).partial)
-        assert set((values(client)).values()) == {"old", "new"}
+        until_mixed(client)
         (said,) = [one.getMessage() for one in caplog.records if "part of a full set" in one.msg]
         assert "here" in said
         writer.replace(flags(NEW, 2), ME)
