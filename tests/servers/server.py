@@ -118,6 +118,8 @@ class Server(ABC):
     def pause(self) -> None:
         """Let it hang: connections are accepted by the kernel, nothing is ever answered."""
         self._signal(signal.SIGSTOP)
+        if self.pid is not None and hasattr(os, "waitid"):  # one of its threads must take it
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it go on after `pause`; it answers what has piled up."""

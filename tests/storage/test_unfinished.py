@@ -24,6 +24,15 @@ def test_a_half_is_waited_for_as_long_as_its_writer_may_be_alive() -> None:
     assert unfinished.takes(OTHER, 10.0 + 2 * STANDSTILL, has_other=True)
 
 
+def test_single_changes_of_others_keep_no_dead_writer_alive() -> None:
+    unfinished = Unfinished(0.25)
+    for second in range(int(STANDSTILL)):
+        changed = WriterRecord(writer="w", replaces=1, replacing=True, last_change=float(second))
+        assert not unfinished.takes(changed, float(second), has_other=True)
+    assert unfinished.takes(HALF, STANDSTILL, has_other=True)
+    assert not unfinished.is_worth_a_look(changed, STANDSTILL + 1, has_other=True)
+
+
 def test_without_anything_else_a_half_is_better_than_nothing_soon() -> None:
     unfinished = Unfinished(0.25)
     assert not unfinished.takes(HALF, 10.0, has_other=False)

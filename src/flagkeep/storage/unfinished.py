@@ -12,6 +12,8 @@ from flagkeep.storage.contents import WriterRecord
 STANDSTILL: Final = 60.0
 """Seconds after which whoever is replacing everything is taken for dead."""
 
+_Replace = tuple[str, int, bool]
+
 
 class Unfinished:
     """What one reader knows of a full replace that is going on; times are handed in.
@@ -20,13 +22,13 @@ class Unfinished:
         deadline: seconds that it is worth waiting for if there is nothing else to serve.
     """
 
-    __slots__ = ("_deadline", "_record", "_since", "_taken")
+    __slots__ = ("_deadline", "_replace", "_since", "_taken")
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
-        self._record: WriterRecord | None = None
+        self._replace: _Replace | None = None
         self._since = 0.0
-        self._taken: WriterRecord | None = None
+        self._taken: _Replace | None = None
 
     def takes(self, record: WriterRecord | None, now: float, *, has_other: bool) -> bool:
         """Return whether to take what was read.
@@ -38,14 +40,14 @@ class Unfinished:
         """
         if self._is_worth_waiting_for(record, now, has_other=has_other):
             return False
-        self._taken = record
+        self._taken = _of(record)
         return True
 
     def is_worth_a_look(self, record: WriterRecord | None, now: float, *, has_other: bool) -> bool:
         """Return whether to read everything, now that this is the record."""
         if record is None or not record.replacing:
             return True
-        is_taken = has_other and record == self._taken
+        is_taken = has_other and _of(record) == self._taken
         return not is_taken and not self._is_worth_waiting_for(record, now, has_other=has_other)
 
     def retry_after(self, now: float) -> float:
@@ -55,7 +57,13 @@ class Unfinished:
     def _is_worth_waiting_for(
         self, record: WriterRecord | None, now: float, *, has_other: bool
     ) -> bool:
-        if record is None or record != self._record:
-            self._record, self._since = record, now
+        replace = _of(record)
+        if replace is None or replace != self._replace:
+            self._replace, self._since = replace, now
         patience = STANDSTILL if has_other else self._deadline
         return record is not None and now - self._since < patience
+
+
+def _of(record: WriterRecord | None) -> _Replace | None:
+    """Return which full replace a record speaks of: single changes are counted into it, too."""
+    return None if record is None else (record.writer, record.replaces, record.replacing)
