@@ -346,6 +346,14 @@ def test_prefetch_may_be_turned_off(
         other.close()
 
 
+def test_what_a_shared_store_did_not_take_is_known_to_each_client(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "flags.db")
+    share = share_of(store)
+    share.replace(ChangeSet(full=True, flags={"f": item("f", 2**63), "g": item("g", 1)}))
+    assert [one.key for one in share.unstored] == ["f"]
+    share.close()
+
+
 def item(key: str, version: int, value: str = "value") -> Any:
     text = encode_json(flag(key, value, version))
     return to_item(Kind.FLAG, key, text)

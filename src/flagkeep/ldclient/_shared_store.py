@@ -14,7 +14,7 @@ from flagkeep._runtime import threads as runtime
 from flagkeep._sync.interfaces import FeatureStore
 from flagkeep.errors import ConfigError
 from flagkeep.model.changeset import ChangeSet
-from flagkeep.model.item import ItemRef, SerializedItem
+from flagkeep.model.item import BadItem, ItemRef, SerializedItem
 from flagkeep.storage.contents import StoreChanges, StoreContents, WriterRecord
 
 _EVERYTHING: Final = StoreChanges(None)
@@ -44,6 +44,12 @@ class StoreShare:
         self._circle = circle
         self._guard = runtime.Guard()
         self._missed: StoreChanges | None = None
+
+    @property
+    def unstored(self) -> tuple[BadItem, ...]:
+        """What the store did not take, or keeps for flagkeep alone."""
+        found: tuple[BadItem, ...] = getattr(self.store, "unstored", ())
+        return found
 
     def get_many(
         self, wanted: Iterable[ItemRef], *, timeout: float | None = None
