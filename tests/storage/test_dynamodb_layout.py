@@ -8,11 +8,10 @@ from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage import dynamodb_layout as layout
 from flagkeep.storage.contents import WriterRecord
-from flagkeep.storage.dynamodb_layout import Known, Names, Requests
+from flagkeep.storage.dynamodb_layout import Known, Names
 
 NAMES = Names("p")
 A = ItemRef(Kind.FLAG, "a")
-REQUESTS = Requests("flags")
 TEXT = '{"version":4}'
 HINT: dict[str, Any] = {"partsVersion": {"N": "5"}, "parts": {"N": "2"}}
 GONE = SerializedItem(7, deleted=True, data=b"null")
@@ -249,72 +248,3 @@ def test_a_record_counts_how_often_it_was_written() -> None:
     assert layout.record_in(first) == record
     assert layout.record_in(None) is None
     assert layout.record_in(row(item={"S": "?"})) is None
-
-
-# --- requests -------------------------------------------------------------------------------------
-
-
-def test_every_read_is_strongly_consistent() -> None:
-    key = NAMES.item(A).as_key()
-    assert REQUESTS.get(NAMES.item(A)) == {"TableName": "flags", "Key": key, "ConsistentRead": True}
-    assert REQUESTS.get_many([key]) == {
-        "RequestItems": {"flags": {"Keys": [key], "ConsistentRead": True}}
-    }
-    for ask in (REQUESTS.query, REQUESTS.query_known, REQUESTS.query_one):
-        assert ask("n", None)["ConsistentRead"] is True
-
-
-def test_a_page_begins_where_the_last_one_ended() -> None:
-    key = NAMES.item(A).as_key()
-    for ask in (REQUESTS.query, REQUESTS.query_known, REQUESTS.query_one):
-        assert "ExclusiveStartKey" not in ask("n", None)
-        assert ask("n", key)["ExclusiveStartKey"] == key
-        assert ask("n", key)["ExpressionAttributeValues"][":namespace"] == {"S": "n"}
-
-
-def test_what_is_known_of_rows_is_read_without_their_texts() -> None:
-    asked = REQUESTS.query_known("n", None)
-    names = {
-        asked["ExpressionAttributeNames"][sign]
-        for sign in asked["ProjectionExpression"].split(", ")
-    }
-    assert names == {"key", "version", "digest", "partsVersion", "parts"}
-
-
-def test_a_condition_names_what_was_seen() -> None:
-    seen = row(version={"N": "3"}, item={"S": "{}"})
-    condition, names, values = layout.as_seen(seen)
-    assert condition == "attribute_exists(#k) AND #v = :v AND attribute_not_exists(#w)"
-    assert names == {"#k": "key", "#v": "version", "#w": "partsVersion"}
-    assert values == {":v": {"N": "3"}}
-    assert layout.as_seen(None) == ("attribute_not_exists(#k)", {"#k": "key"}, {})
-
-
-def test_a_row_is_put_over_what_was_seen_or_over_nothing() -> None:
-    new = layout.row_of(NAMES.item(A), item(7))
-    over_nothing = REQUESTS.put_over(new, None)
-    assert "ExpressionAttributeValues" not in over_nothing  # the service refuses an empty one
-    over = REQUESTS.put_over(new, row(partsVersion={"N": "5"}))
-    assert over["ExpressionAttributeValues"] == {":w": {"N": "5"}}
-    assert over["Item"] == over_nothing["Item"] == new
-
-
-def test_a_newer_item_is_put_on_a_condition_and_says_what_was_there() -> None:
-    asked = REQUESTS.put_if_newer(layout.row_of(NAMES.item(A), item(7)))
-    assert asked["ExpressionAttributeValues"][":v"] == {"N": "7"}
-    assert asked["ReturnValues"] == asked["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
-
-
-def test_batches_put_and_delete() -> None:
-    new = layout.row_of(NAMES.item(A), item(7))
-    batch = [layout.put_in_batch(new), layout.delete_in_batch(NAMES.item(A))]
-    assert REQUESTS.write(batch) == {
-        "RequestItems": {
-            "flags": [
-                {"PutRequest": {"Item": new}},
-                {"DeleteRequest": {"Key": {"namespace": {"S": "p:features"}, "key": {"S": "a"}}}},
-            ]
-        }
-    }
-    assert REQUESTS.delete(NAMES.item(A))["Key"] == NAMES.item(A).as_key()
-    assert REQUESTS.delete_older(NAMES.item(A), 4)["ExpressionAttributeValues"][":v"] == {"N": "4"}

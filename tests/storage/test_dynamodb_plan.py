@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
 from flagkeep.storage import dynamodb_layout as layout
-from flagkeep.storage.dynamodb_layout import Arguments, Names, Place
+from flagkeep.storage.dynamodb_layout import Names, Place
 from flagkeep.storage.dynamodb_parts import Cut
 from flagkeep.storage.dynamodb_plan import Existing, Replacement, Sorted
+from flagkeep.storage.dynamodb_requests import Arguments
 
 NAMES = Names("p")
 A, B, S = ItemRef(Kind.FLAG, "a"), ItemRef(Kind.FLAG, "b"), ItemRef(Kind.SEGMENT, "s")

@@ -22,15 +22,14 @@ from flagkeep.model.tombstone import tombstone
 from flagkeep.storage.dynamodb_layout import (
     KEY_BYTES,
     MOST_PARTS,
-    Arguments,
     Names,
     Row,
-    as_seen,
     digest_of,
     known_of,
     number,
     row_of,
 )
+from flagkeep.storage.dynamodb_requests import Arguments, as_seen
 from flagkeep.storage.items import item_from_row
 
 PART_BYTES: Final = 380 * 1024

@@ -9,23 +9,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage.dynamodb_layout import (
-    ITEMS_PER_WRITE,
     ROW_BYTES,
     SURELY_FITS,
-    Arguments,
     Known,
     Names,
     Place,
     Row,
-    delete_in_batch,
     digest_of,
     known_of,
     part_of,
-    put_in_batch,
     row_of,
     storable,
 )
 from flagkeep.storage.dynamodb_parts import can_be_cut, count_of
+from flagkeep.storage.dynamodb_requests import (
+    ITEMS_PER_WRITE,
+    Arguments,
+    delete_in_batch,
+    put_in_batch,
+)
 from flagkeep.storage.ordering import write_order
 
 Large = tuple[ItemRef, SerializedItem]

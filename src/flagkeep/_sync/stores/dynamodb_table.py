@@ -24,14 +24,8 @@ from flagkeep._runtime.dynamodb_errors import (
 from flagkeep._runtime.dynamodb_session import DynamoDBSession
 from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep.errors import StoreClosed, StoreCorrupt, StoreError, StoreUnavailable
-from flagkeep.storage.dynamodb_layout import (
-    KEYS_PER_READ,
-    Arguments,
-    Key,
-    Place,
-    Requests,
-    Row,
-)
+from flagkeep.storage.dynamodb_layout import Key, Place, Row
+from flagkeep.storage.dynamodb_requests import KEYS_PER_READ, Arguments, Requests
 
 __all__ = ["ATTEMPTS", "UNLIMITED", "DynamoDBTable", "Pauses", "Limit"]
 
