@@ -390,6 +390,7 @@ async def test_an_upstream_that_is_silent_makes_no_data_current() -> None:
             assert not client.is_ready
             upstream.release_streams()
             await until_value(client, "f", USER, "new")
+            await until_state(client, SourceState.VALID)
             assert client.status.data_age is None
 
 

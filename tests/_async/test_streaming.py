@@ -528,6 +528,7 @@ async def test_an_outage_is_one_line_in_the_log_and_its_end_another(
         upstream.put(data("b", version=2)["flags"])
         upstream.start_listening()
         await until_value(client, "f", USER, "b")
+        await until_state(client, SourceState.VALID)
         assert client.status.data_age is None
     (error, problem), (warning, recovery) = lines_of(caplog)
     assert (error, warning) == ("ERROR", "WARNING")

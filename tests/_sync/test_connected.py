@@ -390,6 +390,7 @@ def test_an_upstream_that_is_silent_makes_no_data_current() -> None:
             assert not client.is_ready
             upstream.release_streams()
             until_value(client, "f", USER, "new")
+            until_state(client, SourceState.VALID)
             assert client.status.data_age is None
 
 
