@@ -3,8 +3,6 @@
 import http.client
 import json
 import logging
-import os
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -423,8 +421,7 @@ async def test_an_agent_between_that_limits_us_and_whose_server_hangs_or_is_gone
             store.get_all,
             lambda: store.replace(full(flags(a=1)), ME),
         ]
-        assert server.pid is not None
-        os.kill(server.pid, signal.SIGSTOP)
+        server.pause()
         try:
             for ask in asks:
                 begun = runtime.monotonic()
@@ -432,7 +429,7 @@ async def test_an_agent_between_that_limits_us_and_whose_server_hangs_or_is_gone
                     await ask()
                 check_within(4, since=begun)
         finally:
-            os.kill(server.pid, signal.SIGCONT)
+            server.resume()
         server.kill()
         for ask in asks:
             with pytest.raises(

@@ -134,6 +134,7 @@ def test_one_port_that_answers_is_enough_to_be_refused(
     assert refused.value.code == 2
 
 
+@pytest.mark.usefixtures("consul_here", "dynamodb_here")  # which is looked for first
 @pytest.mark.parametrize("kind", [RedisServer, DynamoDBServer])
 def test_without_a_database_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: type[Server]
