@@ -13,7 +13,7 @@ from flagkeep._sync.stores import dynamodb_table
 from flagkeep._sync.stores.dynamodb import DynamoDBStore
 from flagkeep._runtime import threads as runtime
 from flagkeep.errors import StoreClosed, StoreCorrupt, StoreError, StoreMissing, StoreUnavailable
-from flagkeep.storage import dynamodb_layout
+from flagkeep.storage import dynamodb_requests
 from flagkeep.storage.contents import Tally
 from tests._sync.dynamodb_stores import ME, PATIENT, Table, many, store_at, value
 from tests._sync.store_suite import flag, flags, full, part, refs
@@ -28,6 +28,8 @@ from tests.servers.dynamodb import (
     rows,
 )
 from tests.servers.dynamodb_faults import DynamoDBFaults
+from tests.servers.http_faults import Ask as Asker
+from tests.servers.http_faults import Reply, Request
 from tests.servers.server import free_port
 
 Open = Callable[..., DynamoDBStore]
@@ -244,7 +246,7 @@ def test_closing_ends_a_pause(opened: Open, faults: DynamoDBFaults) -> None:
 @pytest.fixture
 def paged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a page have ten rows."""
-    monkeypatch.setattr(dynamodb_layout, "_ROWS_PER_PAGE", 10)
+    monkeypatch.setattr(dynamodb_requests, "_ROWS_PER_PAGE", 10)
 
 
 @pytest.mark.usefixtures("paged")
@@ -326,6 +328,100 @@ def test_who_cannot_take_a_page_does_not_wait_for_the_next(
     faults.pass_on()
     assert (store.get_all()).flags == many(35)
     store.close()
+
+
+@pytest.mark.usefixtures("paged")
+@pytest.mark.parametrize("count", [0, 9, 10, 11, 19, 20, 21, 35, 100])
+def test_read_from_both_ends_every_row_is_there(
+    count: int, opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    items = {**many(count), "\uffff": flag("\uffff"), "🚀": flag("🚀")}
+    store.replace(full(items))
+    faults.counts.clear()
+    taken: list[Any] = []
+    store._table.pages_from_both_ends("replace", "p:features", taken.extend)
+    assert {row["key"]["S"] for row in taken} == items.keys()
+    assert len(taken) < len(items) + 10
+    assert faults.counts["Query"] <= len(items) // 10 + 3
+    store.close()
+
+
+@pytest.mark.usefixtures("paged")
+def test_read_from_both_ends_two_pages_are_asked_for_at_a_time(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(many(60)))
+    faults.counts.clear()
+    taken: list[list[str]] = []
+
+    def take(page: list[Any]) -> None:
+        taken.append([row["key"]["S"] for row in page])
+        if len(taken) < 4:
+            faults.wait_for("Query", len(taken) + 2)
+
+    store._table.pages_from_both_ends("replace", "p:features", take)
+    keys = list(many(60))
+    assert taken[:3] == [keys[:10], keys[10:20], keys[:-11:-1]]
+    store.close()
+
+
+@pytest.mark.usefixtures("paged")
+def test_where_the_ends_meet_a_row_may_be_gone(
+    opened: Open, table: Table, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full(many(40)))
+    keys = list(many(40))
+
+    def delete(request: Request, ask: Asker) -> Reply:
+        reply = ask(request)
+        table.delete("p:features", keys[-10])
+        return reply
+
+    faults.on("Query", delete, where=lambda request: b"ScanIndexForward" in request.body, times=1)
+    taken: list[Any] = []
+    store._table.pages_from_both_ends("replace", "p:features", taken.extend)
+    assert {row["key"]["S"] for row in taken} == set(keys)
+    store.close()
+
+
+@pytest.mark.usefixtures("paged")
+@pytest.mark.parametrize("backwards", [False, True])
+def test_what_happens_at_one_end_ends_the_read_from_both(
+    backwards: bool,  # noqa: FBT001  a parameter of the test
+    opened: Open,
+    faults: DynamoDBFaults,
+) -> None:
+    store = opened()
+    store.replace(full(many(60)))
+
+    def is_there(request: Request) -> bool:
+        return (b"ScanIndexForward" in request.body) is backwards
+
+    def read() -> None:
+        store._table.pages_from_both_ends("replace", "p:features", lambda _: None)
+
+    faults.deny("Query", where=is_there, after=1)
+    with pytest.raises(StoreUnavailable, match="denies"):
+        read()
+    faults.pass_on()
+    faults.hang("Query", where=is_there, after=1)
+    ended: list[StoreError] = []
+
+    def read_on() -> None:
+        try:
+            read()
+        except StoreError as exc:
+            ended.append(exc)
+
+    faults.counts.clear()
+    task = runtime.spawn("reader", read_on)
+    until(lambda: faults.counts["Query"] >= 4)
+    store.close()
+    assert task.join(5)
+    assert [type(one) for one in ended] == [StoreClosed]
 
 
 @pytest.mark.usefixtures("paged")

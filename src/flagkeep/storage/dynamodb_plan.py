@@ -68,20 +68,36 @@ class Sorted:
 class Existing:
     """What is in the table before a full set is written, without the texts.
 
+    Rows may come in any order, and more than once: the last time counts.
+
+    Args:
+        wanted: what will be there; each row is compared with it at once, while the next ones are
+            on their way.
+
     Attributes:
         rows: those of items, by kind and key.
         parts: the rows of parts, by item and number.
     """
 
-    __slots__ = ("parts", "rows")
+    __slots__ = ("_right", "_wanted", "parts", "rows")
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Sorted) -> None:
+        self._wanted = wanted
+        self._right: dict[Kind, set[str]] = {kind: set() for kind in Kind}
         self.rows: dict[Kind, dict[str, Known]] = {kind: {} for kind in Kind}
         self.parts: dict[ItemRef, dict[int, Row]] = {}
 
     def take_rows(self, kind: Kind, page: Iterable[Row]) -> None:
         """Take note of rows of a kind."""
-        self.rows[kind] |= {row["key"]["S"]: known_of(row) for row in page}
+        rows, right, wanted = self.rows[kind], self._right[kind], self._wanted.changes.of(kind)
+        for row in page:
+            key = row["key"]["S"]
+            rows[key] = known = known_of(row)
+            item = wanted.get(key)
+            if item is not None and known == (item.version, digest_of(item.data), None):
+                right.add(key)
+            else:
+                right.discard(key)
 
     def take_own(self, page: Iterable[Row]) -> None:
         """Take note of rows of our own namespace."""
@@ -91,15 +107,15 @@ class Existing:
                 ref, at = place
                 self.parts.setdefault(ref, {})[at] = row
 
-    def lacks(self, wanted: Sorted) -> dict[ItemRef, SerializedItem]:
+    def lacks(self) -> dict[ItemRef, SerializedItem]:
         """Return what is not there as it has to be."""
-        lacking = {}
-        for kind, rows in self.rows.items():
-            for key, item in wanted.changes.of(kind).items():
-                row = rows.get(key)
-                if row is None or row != (item.version, digest_of(item.data), None):
-                    lacking[ItemRef(kind, key)] = item
-        for ref, item in wanted.large.items():
+        lacking = {
+            ItemRef(kind, key): item
+            for kind, right in self._right.items()
+            for key, item in self._wanted.changes.of(kind).items()
+            if key not in right
+        }
+        for ref, item in self._wanted.large.items():
             if self._holds_parts(ref, item):
                 lacking.pop(ref, None)
             else:
@@ -134,7 +150,7 @@ class Replacement:
     def __init__(self, names: Names, wanted: Sorted, existing: Existing) -> None:
         self._names = names
         self._large = wanted.large
-        self.puts = write_order(ChangeSet.partial(existing.lacks(wanted)))
+        self.puts = write_order(ChangeSet.partial(existing.lacks()))
         spared = {one.ref for one in wanted.bad}
         self.deletes = [
             names.item(ref)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from flagkeep.storage.dynamodb_layout import Key, Place, Row
 
 Arguments = dict[str, Any]
+Answer = dict[str, Any]
 
 ITEMS_PER_WRITE: Final = 25  # of BatchWriteItem
 KEYS_PER_READ: Final = 100  # of BatchGetItem
@@ -68,10 +69,19 @@ class Requests:
             arguments["ExclusiveStartKey"] = start
         return arguments
 
-    def query_known(self, namespace: str, start: Key | None = None) -> Arguments:
-        """Read a page without the texts."""
+    def query_known(
+        self, namespace: str, start: Key | None = None, *, backwards: bool = False
+    ) -> Arguments:
+        """Read a page without the texts.
+
+        Args:
+            namespace: of the rows.
+            start: the last key of the page before.
+            backwards: begins with the last row.
+        """
         return {
             **self.query(namespace, start),
+            **({"ScanIndexForward": False} if backwards else {}),
             "ProjectionExpression": "#k, #v, #d, #w, #p",
             "ExpressionAttributeNames": _named("#n", "#k", "#v", "#d", "#w", "#p"),
         }

@@ -66,7 +66,7 @@ class AsyncDynamoDBWrites:
         wanted = await self._sorted(changes)
         rows = await table.get_many(operation, (names.marker, names.record))
         signing = AsyncSigning(table, names.record, record, rows.get(names.record))
-        existing = await self._existing(operation)
+        existing = await self._existing(operation, wanted)
         plan = await table.work(partial(Replacement, names, wanted, existing))
         unwritten = [one.ref for one in wanted.bad]
         is_marked = names.marker in rows
@@ -81,13 +81,13 @@ class AsyncDynamoDBWrites:
         else:
             await signing.end(operation, await self._tally(operation, wanted.changes, unwritten))
 
-    async def _existing(self, operation: str) -> Existing:
+    async def _existing(self, operation: str, wanted: Sorted) -> Existing:
         """Look at what is there, without reading the texts."""
-        table, names, existing = self._table, self._names, Existing()
-        known = table.requests.query_known
+        table, names, existing = self._table, self._names, Existing(wanted)
         for kind, namespace in names.namespaces.items():
-            await table.pages(operation, known, namespace, partial(existing.take_rows, kind))
-        await table.pages(operation, known, names.own, existing.take_own)
+            take = partial(existing.take_rows, kind)
+            await table.pages_from_both_ends(operation, namespace, take)
+        await table.pages(operation, table.requests.query_known, names.own, existing.take_own)
         return existing
 
     async def _carry_out(

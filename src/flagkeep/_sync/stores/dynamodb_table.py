@@ -7,10 +7,13 @@ many requests of a full replace.
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from flagkeep._sync.stores import dynamodb_pages as pages
+from flagkeep._sync.stores.dynamodb_pages import Take
 from flagkeep._sync.stores.dynamodb_workers import UNLIMITED, Asked, Workers, Limit
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime.dynamodb_errors import (
@@ -25,7 +28,7 @@ from flagkeep._runtime.dynamodb_session import DynamoDBSession
 from flagkeep._runtime.dynamodb_settings import Settings
 from flagkeep.errors import StoreClosed, StoreCorrupt, StoreError, StoreUnavailable
 from flagkeep.storage.dynamodb_layout import Key, Place, Row
-from flagkeep.storage.dynamodb_requests import KEYS_PER_READ, Arguments, Requests
+from flagkeep.storage.dynamodb_requests import KEYS_PER_READ, Answer, Arguments, Requests
 
 __all__ = ["ATTEMPTS", "UNLIMITED", "DynamoDBTable", "Pauses", "Limit"]
 
@@ -45,8 +48,7 @@ _SHORT_PAUSE: Final = 0.005
 _LONGEST_SHORT_PAUSE: Final = 0.2
 ATTEMPTS: Final = 20
 
-Answer = dict[str, Any]
-Ask = Callable[[str, Key | None], Arguments]
+Query = Callable[[str, Key | None], Arguments]
 
 
 class DynamoDBTable:
@@ -114,36 +116,29 @@ class DynamoDBTable:
     def pages(
         self,
         operation: str,
-        ask: Ask,
+        ask: Query,
         namespace: str,
-        take: Callable[[list[Row]], None],
+        take: Take,
         limit: Limit = UNLIMITED,
     ) -> None:
-        """Hand all rows of a namespace to `take`, page by page, beside the event loop.
+        """Hand all rows of a namespace to `take`, page by page, beside the event loop."""
+        with self._looking_at_keys():
+            pages.read(self, operation, partial(ask, namespace), limit, take)
 
-        The next page is asked for before the rows of one are taken: the table and `take` need not
-        wait for each other.
-        """
-        page = ask(namespace, None)
-        ahead: Asked[Answer] | None = None
-        while True:
-            try:
-                answer = self.ask(operation, "query", page, limit, ahead)
-            except StoreCorrupt:
-                self.has_keys = False
-                raise
-            start: Key | None = answer.get("LastEvaluatedKey")
-            if start is not None:
-                page = ask(namespace, start)
-                ahead = self._begin(operation, "query", page, limit)
-            try:
-                self.work(partial(take, answer.get("Items") or []))
-            except BaseException:
-                if start is not None and ahead is not None:
-                    ahead.leave()
-                raise
-            if start is None:
-                return
+    def pages_from_both_ends(self, operation: str, namespace: str, take: Take) -> None:
+        """Hand what is known of all rows of a namespace to `take`, of some of them twice."""
+        ask = partial(self.requests.query_known, namespace)
+        back = partial(ask, backwards=True)
+        with self._looking_at_keys():
+            pages.read_from_both_ends(self, operation, ask, back, take)
+
+    @contextmanager
+    def _looking_at_keys(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreCorrupt:
+            self.has_keys = False
+            raise
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -237,7 +232,7 @@ class DynamoDBTable:
         pauses = self._pauses(operation, limit)
         while True:
             try:
-                asked = ahead or self._begin(operation, method, arguments, limit)
+                asked = ahead or self.begin(operation, method, arguments, limit)
                 return asked.answer()
             except (Busy, Shaky) as exc:
                 pauses.before_another_try(exc)
@@ -257,17 +252,21 @@ class DynamoDBTable:
         pauses = self._pauses(operation, UNLIMITED)
         while True:
             try:
-                asked = self._begin(operation, method, arguments, UNLIMITED)
+                asked = self.begin(operation, method, arguments, UNLIMITED)
                 return asked.answer()
             except Busy as exc:
                 pauses.before_another_try(exc)
 
-    def _begin(
+    def begin(
         self, operation: str, method: str, arguments: Arguments, limit: Limit
     ) -> Asked[Answer]:
         """Begin a request; return what to wait for."""
         call = partial(self._session.call, operation, method, arguments)
         return self._workers.begin(operation, call, limit)
+
+    def take(self, take: Take, rows: list[Row]) -> None:
+        """Hand rows on, beside the event loop where there is one."""
+        self.work(partial(take, rows))
 
     def work(self, fn: Callable[[], T]) -> T:
         """Return what `fn` makes of much data, beside the event loop where there is one."""

@@ -66,7 +66,7 @@ class DynamoDBWrites:
         wanted = self._sorted(changes)
         rows = table.get_many(operation, (names.marker, names.record))
         signing = Signing(table, names.record, record, rows.get(names.record))
-        existing = self._existing(operation)
+        existing = self._existing(operation, wanted)
         plan = table.work(partial(Replacement, names, wanted, existing))
         unwritten = [one.ref for one in wanted.bad]
         is_marked = names.marker in rows
@@ -81,13 +81,13 @@ class DynamoDBWrites:
         else:
             signing.end(operation, self._tally(operation, wanted.changes, unwritten))
 
-    def _existing(self, operation: str) -> Existing:
+    def _existing(self, operation: str, wanted: Sorted) -> Existing:
         """Look at what is there, without reading the texts."""
-        table, names, existing = self._table, self._names, Existing()
-        known = table.requests.query_known
+        table, names, existing = self._table, self._names, Existing(wanted)
         for kind, namespace in names.namespaces.items():
-            table.pages(operation, known, namespace, partial(existing.take_rows, kind))
-        table.pages(operation, known, names.own, existing.take_own)
+            take = partial(existing.take_rows, kind)
+            table.pages_from_both_ends(operation, namespace, take)
+        table.pages(operation, table.requests.query_known, names.own, existing.take_own)
         return existing
 
     def _carry_out(
