@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -240,6 +241,40 @@ async def test_closing_ends_a_pause(opened: Open, faults: DynamoDBFaults) -> Non
     assert [type(one) for one in ended] == [StoreClosed]
 
 
+async def test_a_write_that_is_given_up_ends_with_the_request_under_way(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    await store.replace(full({}))
+    is_asked, goes_on = threading.Event(), threading.Event()
+
+    def hold(request: Request, ask: Asker) -> Reply:
+        is_asked.set()
+        assert goes_on.wait(20)
+        return ask(request)
+
+    faults.counts.clear()
+    faults.on("BatchWriteItem", hold, times=1)
+    ended: list[StoreError] = []
+
+    async def write() -> None:
+        try:
+            await store.replace(full(many(200)))
+        except StoreError as exc:
+            ended.append(exc)
+
+    task = runtime.spawn("writer", write)
+    await until(is_asked.is_set)
+    await store.aclose()
+    assert await task.join(5)
+    goes_on.set()
+    assert [type(one) for one in ended] == [StoreClosed]
+    other = opened()
+    assert len((await other.get_all()).flags) <= 25
+    assert faults.counts["BatchWriteItem"] == 1
+    await other.aclose()
+
+
 # --- page after page ------------------------------------------------------------------------------
 
 
@@ -418,7 +453,7 @@ async def test_what_happens_at_one_end_ends_the_read_from_both(
 
     faults.counts.clear()
     task = runtime.spawn("reader", read_on)
-    await until(lambda: faults.counts["Query"] >= 4)
+    await until(lambda: faults.counts["Query"] >= 3)
     await store.aclose()
     assert await task.join(5)
     assert [type(one) for one in ended] == [StoreClosed]

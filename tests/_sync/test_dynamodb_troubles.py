@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -240,6 +241,40 @@ def test_closing_ends_a_pause(opened: Open, faults: DynamoDBFaults) -> None:
     assert [type(one) for one in ended] == [StoreClosed]
 
 
+def test_a_write_that_is_given_up_ends_with_the_request_under_way(
+    opened: Open, faults: DynamoDBFaults
+) -> None:
+    store = opened()
+    store.replace(full({}))
+    is_asked, goes_on = threading.Event(), threading.Event()
+
+    def hold(request: Request, ask: Asker) -> Reply:
+        is_asked.set()
+        assert goes_on.wait(20)
+        return ask(request)
+
+    faults.counts.clear()
+    faults.on("BatchWriteItem", hold, times=1)
+    ended: list[StoreError] = []
+
+    def write() -> None:
+        try:
+            store.replace(full(many(200)))
+        except StoreError as exc:
+            ended.append(exc)
+
+    task = runtime.spawn("writer", write)
+    until(is_asked.is_set)
+    store.close()
+    assert task.join(5)
+    goes_on.set()
+    assert [type(one) for one in ended] == [StoreClosed]
+    other = opened()
+    assert len((other.get_all()).flags) <= 25
+    assert faults.counts["BatchWriteItem"] == 1
+    other.close()
+
+
 # --- page after page ------------------------------------------------------------------------------
 
 
@@ -418,7 +453,7 @@ def test_what_happens_at_one_end_ends_the_read_from_both(
 
     faults.counts.clear()
     task = runtime.spawn("reader", read_on)
-    until(lambda: faults.counts["Query"] >= 4)
+    until(lambda: faults.counts["Query"] >= 3)
     store.close()
     assert task.join(5)
     assert [type(one) for one in ended] == [StoreClosed]

@@ -82,8 +82,7 @@ class AsyncDynamoDBLargeItems:
             else:
                 self._say(ref, cut)
                 superfluous = [self._names.part(ref, at) for at in old if at >= cut.count]
-                for batch in deletions(superfluous):
-                    await self._table.write(operation, batch)
+                await self._table.write(operation, deletions(superfluous))
                 return True
         raise self._table.outpaced(operation)
 

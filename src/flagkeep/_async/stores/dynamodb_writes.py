@@ -28,11 +28,14 @@ from flagkeep.storage.dynamodb_layout import (
     row_of,
 )
 from flagkeep.storage.dynamodb_plan import Existing, Replacement, Sorted, deletions
+from flagkeep.storage.dynamodb_requests import Arguments
 from flagkeep.storage.items import is_newer
 from flagkeep.storage.ordering import write_order
 from flagkeep.storage.unstored import Unstored
 
 log: Final = logging.getLogger("flagkeep.stores.dynamodb")
+
+_BATCHES: Final = 40  # are made before any of them is written: 1,000 rows
 
 
 class AsyncDynamoDBWrites:
@@ -95,13 +98,20 @@ class AsyncDynamoDBWrites:
     ) -> list[ItemRef]:
         """Write what is to be written; return what the table has refused."""
         refused = []
+        batches: list[list[Arguments]] = []
         for step in plan.steps():
             if isinstance(step, list):
-                await self._table.write(operation, step)
+                batches.append(step)
+                if len(batches) < _BATCHES:
+                    continue
+            await self._table.write(operation, batches)
+            batches = []
+            if isinstance(step, list):
                 continue
             ref, item = step
             if not await self._large.put(operation, ref, item, existing.parts.get(ref, ())):
                 refused.append(ref)
+        await self._table.write(operation, batches)
         return refused
 
     async def _tally(
@@ -199,8 +209,7 @@ class AsyncDynamoDBWrites:
             take = partial(_take_keys, keys.setdefault(namespace, []))
             await table.pages(operation, table.requests.query_known, namespace, take)
         places = [Place(namespace, key) for namespace, found in keys.items() for key in found]
-        for batch in deletions([names.marker, *places]):
-            await table.write(operation, batch)
+        await table.write(operation, deletions([names.marker, *places]))
 
     async def _sorted(self, changes: ChangeSet) -> Sorted:
         """Return a change set by what can be done with it, and complain of what cannot."""

@@ -82,8 +82,7 @@ class DynamoDBLargeItems:
             else:
                 self._say(ref, cut)
                 superfluous = [self._names.part(ref, at) for at in old if at >= cut.count]
-                for batch in deletions(superfluous):
-                    self._table.write(operation, batch)
+                self._table.write(operation, deletions(superfluous))
                 return True
         raise self._table.outpaced(operation)
 

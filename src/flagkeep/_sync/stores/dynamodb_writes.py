@@ -28,11 +28,14 @@ from flagkeep.storage.dynamodb_layout import (
     row_of,
 )
 from flagkeep.storage.dynamodb_plan import Existing, Replacement, Sorted, deletions
+from flagkeep.storage.dynamodb_requests import Arguments
 from flagkeep.storage.items import is_newer
 from flagkeep.storage.ordering import write_order
 from flagkeep.storage.unstored import Unstored
 
 log: Final = logging.getLogger("flagkeep.stores.dynamodb")
+
+_BATCHES: Final = 40  # are made before any of them is written: 1,000 rows
 
 
 class DynamoDBWrites:
@@ -95,13 +98,20 @@ class DynamoDBWrites:
     ) -> list[ItemRef]:
         """Write what is to be written; return what the table has refused."""
         refused = []
+        batches: list[list[Arguments]] = []
         for step in plan.steps():
             if isinstance(step, list):
-                self._table.write(operation, step)
+                batches.append(step)
+                if len(batches) < _BATCHES:
+                    continue
+            self._table.write(operation, batches)
+            batches = []
+            if isinstance(step, list):
                 continue
             ref, item = step
             if not self._large.put(operation, ref, item, existing.parts.get(ref, ())):
                 refused.append(ref)
+        self._table.write(operation, batches)
         return refused
 
     def _tally(
@@ -199,8 +209,7 @@ class DynamoDBWrites:
             take = partial(_take_keys, keys.setdefault(namespace, []))
             table.pages(operation, table.requests.query_known, namespace, take)
         places = [Place(namespace, key) for namespace, found in keys.items() for key in found]
-        for batch in deletions([names.marker, *places]):
-            table.write(operation, batch)
+        table.write(operation, deletions([names.marker, *places]))
 
     def _sorted(self, changes: ChangeSet) -> Sorted:
         """Return a change set by what can be done with it, and complain of what cannot."""
