@@ -410,7 +410,7 @@ async def test_own_authority_and_client_certificate() -> None:
             await bare.get_all()
         plain = AsyncConsulStore(server.url.replace("https", "http"))
         with pytest.raises(StoreUnavailable, match="write https://"):
-            await plain.get_all()
+            await plain.is_initialized()  # more might be broken off before the answer is read
         for store in (good, unknown, bare, plain):
             await store.aclose()
 

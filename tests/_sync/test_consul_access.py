@@ -410,7 +410,7 @@ def test_own_authority_and_client_certificate() -> None:
             bare.get_all()
         plain = ConsulStore(server.url.replace("https", "http"))
         with pytest.raises(StoreUnavailable, match="write https://"):
-            plain.get_all()
+            plain.is_initialized()  # more might be broken off before the answer is read
         for store in (good, unknown, bare, plain):
             store.close()
 
