@@ -200,7 +200,6 @@ def test_the_proxy_refuses_and_comes_back(proxy: FaultProxy) -> None:
         assert connection.command("PING") == b"PONG"
 
 
-@pytest.mark.filterwarnings("error")
 def test_who_comes_as_the_proxy_ends_leaves_nothing_behind(redis: RedisServer) -> None:
     for _ in range(30):
         with socket.socket() as client, FaultProxy(redis.port) as proxy:

