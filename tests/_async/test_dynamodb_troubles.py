@@ -1,5 +1,6 @@
 """The store in DynamoDB when its table is throttled, slow, gone, or not what it should be."""
 
+import itertools
 import json
 import socket
 import threading
@@ -205,6 +206,38 @@ async def test_patience_begins_anew_with_everything_that_is_done(
     assert faults.counts["BatchWriteItem"] > 4
     check_within(5, since=began)
     await store.aclose()
+
+
+async def test_a_full_set_has_no_end_of_patience_while_batches_are_written(
+    opened: Open, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_table, "_WRITERS_PATIENCE", 0.4)
+    monkeypatch.setattr(dynamodb_table, "_LONGEST_WHILE_IT_GOES_ON", 0.05)
+    store = opened()
+    turns = itertools.count()
+
+    def is_every_other(_: Request) -> bool:
+        return next(turns) % 2 == 1
+
+    troubles: list[Callable[[], None]] = [
+        lambda: faults.throttle("BatchWriteItem", where=is_every_other),
+        lambda: faults.fail("BatchWriteItem", where=is_every_other),
+        lambda: faults.lose_answers("BatchWriteItem", where=is_every_other),
+        lambda: faults.on("BatchWriteItem", undone, where=is_every_other),
+    ]
+    for version, trouble in enumerate(troubles):
+        trouble()
+        await store.replace(full(many(250, version)), ME)
+        faults.pass_on()
+        assert (await store.get_all()).flags == many(250, version)
+    await store.aclose()
+
+
+def undone(request: Request, _: Asker) -> Reply:
+    """Do nothing of a batch, and say so, as services do that only speak like DynamoDB."""
+    left = json.loads(request.body)["RequestItems"]
+    body = json.dumps({"UnprocessedItems": left}).encode()
+    return Reply(200, body, {"Content-Type": "application/x-amz-json-1.0"})
 
 
 async def test_a_read_is_not_tried_again_for_longer_than_it_is_waited_for(

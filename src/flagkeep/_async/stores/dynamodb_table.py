@@ -155,8 +155,8 @@ class AsyncDynamoDBTable:
         pauses = self._pauses(operation, UNLIMITED)
         try:
             while row.left:
-                done, undone = await self._ask(operation, row.write_some, UNLIMITED)
-                await pauses.after(done, undone)
+                done, undone, why = await self._ask(operation, row.write_some, UNLIMITED)
+                await pauses.after(done, undone, why)
                 if not undone:
                     pauses = self._pauses(operation, UNLIMITED)
         finally:
@@ -366,15 +366,20 @@ class AsyncPauses:
         self._gives_up = self._new_end()
         self.why: StoreError | None = None
 
-    async def after(self, done: int, left: int) -> None:
+    async def after(self, done: int, left: int, why: StoreError | None = None) -> None:
         """Pause after an answer if something is left; what is done lets patience begin anew.
+
+        Args:
+            done: how much is done.
+            left: how much is not.
+            why: the reason; None: the table takes no more at a time.
 
         Raises:
             StoreError: nothing has gone on for too long.
         """
         if not left:
             return
-        why = self._table.busy(self._operation)
+        why = why or self._table.busy(self._operation)
         if not done:
             await self.before_another_try(why)
             return
@@ -431,25 +436,35 @@ class _InARow:
         self.left = deque(batches)
         self.is_given_up = False
 
-    def write_some(self, ends: float) -> tuple[int, int]:
+    def write_some(self, ends: float) -> tuple[int, int, StoreError | None]:
         """Write until something was left undone, or for some time.
 
         Returns:
-            How many rows of the last batch were written, and how many were not.
+            How many rows were written, how many of the last batch were not, and why, if there was
+            an error.
+
+        Raises:
+            StoreError: nothing was written, or it was a refusal.
         """
-        until = runtime.monotonic() + _IN_A_ROW
+        until, done = runtime.monotonic() + _IN_A_ROW, 0
         while True:
             batch = self.left[0]
             arguments = self._requests.write(batch)
-            answer = self._session.call(self._operation, "batch_write_item", arguments, ends)
+            try:
+                answer = self._session.call(self._operation, "batch_write_item", arguments, ends)
+            except (Busy, Shaky, Lost) as exc:
+                if not done:
+                    raise
+                return done, len(batch), exc
             rest = _flat(answer.get("UnprocessedItems"))
+            done += len(batch) - len(rest)
             if rest:
                 self.left[0] = rest
             else:
                 self.left.popleft()
             is_enough = self.is_given_up or runtime.monotonic() > until
             if rest or is_enough or not self.left:
-                return len(batch) - len(rest), len(rest)
+                return done, len(rest), None
 
 
 def _flat(by_table: Mapping[str, Sequence[Any]] | None) -> list[Any]:
