@@ -27,10 +27,13 @@ from flagkeep._runtime.dynamodb_session import DynamoDBSession  # noqa: E402
 from flagkeep._runtime.dynamodb_settings import Settings  # noqa: E402
 from flagkeep.errors import StoreClosed, StoreError, StoreUnavailable  # noqa: E402
 from flagkeep.stores import AsyncDynamoDBStore, DynamoDBStore  # noqa: E402
+from tests._async.waiting import until  # noqa: E402
+from tests._sync.dynamodb_stores import many  # noqa: E402
 from tests._sync.store_suite import flags, full, part, refs  # noqa: E402
 from tests.limits import check_within  # noqa: E402
 from tests.servers.dynamodb import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY  # noqa: E402
 from tests.servers.dynamodb_faults import DynamoDBFaults  # noqa: E402
+from tests.servers.http_faults import Ask, Reply, Request  # noqa: E402
 from tests.servers.server import free_port  # noqa: E402
 
 KEYS: dict[str, Any] = {"access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY}
@@ -493,6 +496,41 @@ async def test_a_call_that_hangs_holds_no_other_up(
     await store.aclose()
     await asyncio.wait(hanging)
     assert all(task.exception() or task.result() for task in hanging)
+
+
+async def test_a_full_set_that_is_cancelled_ends_with_the_request_under_way(
+    dynamodb_table: str, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing else ends it.
+    monkeypatch.setattr("flagkeep._async.stores.dynamodb_table._IN_A_ROW", 60.0)
+    store = AsyncDynamoDBStore(
+        dynamodb_table, endpoint=faults.url, region=REGION, timeout=20.0, **KEYS
+    )
+    await store.replace(full({}))
+    goes_on = threading.Event()
+
+    def hold(request: Request, ask: Ask) -> Reply:
+        assert goes_on.wait(20)
+        return ask(request)
+
+    faults.counts.clear()
+    faults.on("BatchWriteItem", hold, times=1)
+    writing = asyncio.create_task(store.replace(full(many(200))))
+    await asyncio.to_thread(faults.wait_for, "BatchWriteItem")
+    writing.cancel()
+    began = time.monotonic()
+    await asyncio.wait([writing])
+    check_within(5, since=began)
+    assert writing.cancelled()
+    left = store._table._session.calls.left
+    assert len(left) == 1
+    goes_on.set()
+    await until(lambda: not left)
+    assert faults.counts["BatchWriteItem"] == 1
+    assert len((await store.get_all()).flags) == 25
+    await store.replace(full(many(200)))
+    assert (await store.get_all()).flags == many(200)
+    await store.aclose()
 
 
 # --- time -----------------------------------------------------------------------------------------
