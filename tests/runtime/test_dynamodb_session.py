@@ -841,6 +841,38 @@ def test_a_store_that_is_closed_while_it_asks_leaves_no_connection(
     assert not faults._sockets
 
 
+async def test_a_store_that_is_closed_while_a_page_is_taken_leaves_no_thread(
+    dynamodb_table: str, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagkeep.storage.dynamodb_requests._ROWS_PER_PAGE", 10)
+    store = AsyncDynamoDBStore(
+        dynamodb_table, endpoint=faults.url, region=REGION, timeout=20.0, **KEYS
+    )
+    await store.replace(full(many(30)))
+    table = store._table
+    pages: list[object] = []
+    is_taken, goes_on = threading.Event(), threading.Event()
+
+    def take(page: object) -> None:
+        pages.append(page)
+        is_taken.set()
+        assert goes_on.wait(20)
+
+    def workers() -> list[threading.Thread]:
+        return [one for one in threading.enumerate() if one.name.startswith("flagkeep-dynamodb_")]
+
+    query = table.requests.query
+    reading = asyncio.create_task(table.pages("get_all", query, "features", take))
+    await until(is_taken.is_set)
+    await until(lambda: not table._workers.turns._taken)  # the next page is here already
+    await store.aclose()
+    goes_on.set()
+    with pytest.raises(StoreClosed):
+        await reading
+    assert len(pages) == 2
+    await until(lambda: not workers())
+
+
 def test_whoever_waits_is_told_at_once_that_the_store_was_closed(
     opened: Make, faults: DynamoDBFaults
 ) -> None:

@@ -239,7 +239,11 @@ class AsyncWorkers:
 
     async def work(self, fn: Callable[[], T]) -> T:
         """Return what `fn` makes of much data, beside the event loop where there is one."""
-        return await self._worker.run(fn)
+        try:
+            return await self._worker.run(fn)
+        finally:
+            if self._is_closed:  # meanwhile: what was left to do has made a thread anew
+                self._worker.close()
 
     def close(self) -> None:
         """Tell at once whoever waits for an answer: the process may be about to end."""
