@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("boto3")
 
+from flagkeep._async import store_reader
 from flagkeep._async.client import AsyncClient
 from flagkeep._async.interfaces import AsyncFeatureStore
 from flagkeep._async.stores.consul import AsyncConsulStore
@@ -23,7 +24,7 @@ from flagkeep.storage import unfinished
 from flagkeep.storage.contents import WriterRecord
 from tests._async.dynamodb_stores import store_at
 from tests._async.hand_source import AsyncHandSource, environment, flag
-from tests._async.waiting import PATIENCE, pause, until
+from tests._async.waiting import PATIENCE, pause, until, until_value
 from tests.servers.consul_faults import ConsulFaults
 from tests.servers.dynamodb_faults import DynamoDBFaults
 from tests.servers.http_faults import Ask, HttpFaults, Reply, Request
@@ -124,6 +125,14 @@ async def until_mixed(client: AsyncClient) -> None:
         await pause()
 
 
+async def stop_in_the_midst(place: Place, store: AsyncFeatureStore, changes: ChangeSet) -> None:
+    """Write the first two batches of a full set, and never the rest."""
+    place.faults.answer(place.write, 400, b"no", after=2, where=place.is_batch)
+    with pytest.raises(StoreError):
+        await store.replace(changes, ME)
+    place.faults.pass_on()
+
+
 def status_of(client: AsyncClient) -> StoreStatus:
     status = client.status.store
     assert status is not None
@@ -162,10 +171,7 @@ async def test_nobody_waits_for_ever_for_a_writer_that_has_died(
     async with reading(place.reader()) as client:
         assert await client.wait_until_ready(10)
         assert await values(client) == OLD
-        place.faults.answer(place.write, 400, b"no", after=2, where=place.is_batch)
-        with pytest.raises(StoreError):
-            await writer.replace(flags(NEW, 2), ME)
-        place.faults.pass_on()
+        await stop_in_the_midst(place, writer, flags(NEW, 2))
         await until(lambda: status_of(client).partial)
         await until_mixed(client)
         (said,) = [one.getMessage() for one in caplog.records if "part of a full set" in one.msg]
@@ -174,3 +180,60 @@ async def test_nobody_waits_for_ever_for_a_writer_that_has_died(
         await until(lambda: not status_of(client).partial)
         assert await values(client) == NEW
     await writer.aclose()
+
+
+async def test_what_others_change_in_a_half_is_served(place: Place) -> None:
+    writer, other = place.writer(), place.reader()
+    await writer.replace(flags(OLD, 1), ME)
+    await stop_in_the_midst(place, writer, flags(NEW, 2))
+    async with reading(place.reader()) as client:
+        assert await client.wait_until_ready(10)
+        assert status_of(client).partial
+        change = flags({"f000": "changed"}, 3)
+        await other.upsert(ChangeSet(full=False, flags=change.flags))
+        await until_value(client, "f000", USER, "changed")
+        assert status_of(client).partial
+    for one in (writer, other):
+        await one.aclose()
+
+
+async def test_a_connected_client_makes_good_what_another_has_left_half_done(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(unfinished, "STANDSTILL", 0.5)
+    monkeypatch.setattr(store_reader, "WRITERS_HEARTBEAT", 0.05)
+    caplog.set_level(logging.WARNING, "flagkeep")
+    source, other, store = AsyncHandSource(), place.writer(), place.reader()
+    connected = AsyncClient(Config(source=source, send_events=False), store=place.reader())
+    async with connected:
+        await source.deliver(flags(NEW, 2))
+        while (await store.get_all()).unfinished is not None or not await store.is_initialized():
+            await pause()
+        await stop_in_the_midst(place, other, flags(OLD, 1))
+        while (contents := await store.get_all()).unfinished is not None:
+            await pause()
+        assert contents.flags == flags(NEW, 2).flags
+    said = [one.getMessage() for one in caplog.records if "stopped in the midst" in one.msg]
+    assert len(said) == 1
+    assert "here has stopped in the midst of a full set; it is written again" in said[0]
+    for one in (other, store):
+        await one.aclose()
+
+
+async def test_what_a_source_delivers_is_whole_whatever_the_store_has(place: Place) -> None:
+    source, other, told = AsyncHandSource(), place.writer(), list[bool]()
+    await other.replace(flags(OLD, 1), ME)
+    await stop_in_the_midst(place, other, flags(NEW, 2))
+    place.faults.answer(place.write, 400, b"no", where=place.is_batch)
+    connected = AsyncClient(Config(source=source, send_events=False), store=place.writer())
+    connected.on_store_status(lambda status: told.append(status.partial))
+    async with connected:
+        await connected.wait_until_ready(0.01)
+        await until(lambda: status_of(connected).partial)
+        await source.deliver(flags(NEW, 3))
+        await until(lambda: status_of(connected).stale)
+        await until(lambda: not status_of(connected).partial)
+        assert status_of(connected).stale
+        assert await values(connected) == NEW
+    assert True in told
+    await other.aclose()

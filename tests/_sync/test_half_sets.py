@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("boto3")
 
+from flagkeep._sync import store_reader
 from flagkeep._sync.client import Client
 from flagkeep._sync.interfaces import FeatureStore
 from flagkeep._sync.stores.consul import ConsulStore
@@ -23,7 +24,7 @@ from flagkeep.storage import unfinished
 from flagkeep.storage.contents import WriterRecord
 from tests._sync.dynamodb_stores import store_at
 from tests._sync.hand_source import HandSource, environment, flag
-from tests._sync.waiting import PATIENCE, pause, until
+from tests._sync.waiting import PATIENCE, pause, until, until_value
 from tests.servers.consul_faults import ConsulFaults
 from tests.servers.dynamodb_faults import DynamoDBFaults
 from tests.servers.http_faults import Ask, HttpFaults, Reply, Request
@@ -124,6 +125,14 @@ def until_mixed(client: Client) -> None:
         pause()
 
 
+def stop_in_the_midst(place: Place, store: FeatureStore, changes: ChangeSet) -> None:
+    """Write the first two batches of a full set, and never the rest."""
+    place.faults.answer(place.write, 400, b"no", after=2, where=place.is_batch)
+    with pytest.raises(StoreError):
+        store.replace(changes, ME)
+    place.faults.pass_on()
+
+
 def status_of(client: Client) -> StoreStatus:
     status = client.status.store
     assert status is not None
@@ -162,10 +171,7 @@ def test_nobody_waits_for_ever_for_a_writer_that_has_died(
     with reading(place.reader()) as client:
         assert client.wait_until_ready(10)
         assert values(client) == OLD
-        place.faults.answer(place.write, 400, b"no", after=2, where=place.is_batch)
-        with pytest.raises(StoreError):
-            writer.replace(flags(NEW, 2), ME)
-        place.faults.pass_on()
+        stop_in_the_midst(place, writer, flags(NEW, 2))
         until(lambda: status_of(client).partial)
         until_mixed(client)
         (said,) = [one.getMessage() for one in caplog.records if "part of a full set" in one.msg]
@@ -174,3 +180,60 @@ def test_nobody_waits_for_ever_for_a_writer_that_has_died(
         until(lambda: not status_of(client).partial)
         assert values(client) == NEW
     writer.close()
+
+
+def test_what_others_change_in_a_half_is_served(place: Place) -> None:
+    writer, other = place.writer(), place.reader()
+    writer.replace(flags(OLD, 1), ME)
+    stop_in_the_midst(place, writer, flags(NEW, 2))
+    with reading(place.reader()) as client:
+        assert client.wait_until_ready(10)
+        assert status_of(client).partial
+        change = flags({"f000": "changed"}, 3)
+        other.upsert(ChangeSet(full=False, flags=change.flags))
+        until_value(client, "f000", USER, "changed")
+        assert status_of(client).partial
+    for one in (writer, other):
+        one.close()
+
+
+def test_a_connected_client_makes_good_what_another_has_left_half_done(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(unfinished, "STANDSTILL", 0.5)
+    monkeypatch.setattr(store_reader, "WRITERS_HEARTBEAT", 0.05)
+    caplog.set_level(logging.WARNING, "flagkeep")
+    source, other, store = HandSource(), place.writer(), place.reader()
+    connected = Client(Config(source=source, send_events=False), store=place.reader())
+    with connected:
+        source.deliver(flags(NEW, 2))
+        while (store.get_all()).unfinished is not None or not store.is_initialized():
+            pause()
+        stop_in_the_midst(place, other, flags(OLD, 1))
+        while (contents := store.get_all()).unfinished is not None:
+            pause()
+        assert contents.flags == flags(NEW, 2).flags
+    said = [one.getMessage() for one in caplog.records if "stopped in the midst" in one.msg]
+    assert len(said) == 1
+    assert "here has stopped in the midst of a full set; it is written again" in said[0]
+    for one in (other, store):
+        one.close()
+
+
+def test_what_a_source_delivers_is_whole_whatever_the_store_has(place: Place) -> None:
+    source, other, told = HandSource(), place.writer(), list[bool]()
+    other.replace(flags(OLD, 1), ME)
+    stop_in_the_midst(place, other, flags(NEW, 2))
+    place.faults.answer(place.write, 400, b"no", where=place.is_batch)
+    connected = Client(Config(source=source, send_events=False), store=place.writer())
+    connected.on_store_status(lambda status: told.append(status.partial))
+    with connected:
+        connected.wait_until_ready(0.01)
+        until(lambda: status_of(connected).partial)
+        source.deliver(flags(NEW, 3))
+        until(lambda: status_of(connected).stale)
+        until(lambda: not status_of(connected).partial)
+        assert status_of(connected).stale
+        assert values(connected) == NEW
+    assert True in told
+    other.close()

@@ -2,7 +2,7 @@
 
 from flagkeep.storage.availability import HEARTBEAT, RETRY_AFTER
 from flagkeep.storage.contents import WriterRecord, half_done
-from flagkeep.storage.unfinished import STANDSTILL, Unfinished
+from flagkeep.storage.unfinished import STANDSTILL, Abandoned, Unfinished
 
 HALF = WriterRecord(writer="w", replaces=1, replacing=True)
 OTHER = WriterRecord(writer="v", replaces=1, replacing=True)
@@ -37,7 +37,48 @@ def test_without_anything_else_a_half_is_better_than_nothing_soon() -> None:
     unfinished = Unfinished(0.25)
     assert not unfinished.takes(HALF, 10.0, has_other=False)
     assert unfinished.takes(HALF, 10.25, has_other=False)
-    assert not unfinished.takes(HALF, 10.5, has_other=True)  # now there is
+    assert not unfinished.takes(OTHER, 10.5, has_other=True)  # now there is
+
+
+def test_of_the_set_that_is_served_in_part_more_is_taken_at_once() -> None:
+    unfinished = Unfinished(0.25)
+    unfinished.takes(HALF, 10.0, has_other=False)
+    assert unfinished.takes(HALF, 10.5, has_other=False)
+    later = WriterRecord(writer="w", replaces=1, replacing=True, last_change=7.0)
+    assert unfinished.takes(later, 11.0, has_other=True)
+    assert not unfinished.takes(OTHER, 12.0, has_other=True)
+    assert unfinished.takes(None, 13.0, has_other=True)
+    assert not unfinished.takes(HALF, 14.0, has_other=True)  # what is served is whole again
+
+
+def test_without_anything_else_nobody_waits_longer_because_writers_take_turns() -> None:
+    unfinished = Unfinished(0.25)
+    for replaces in range(5):
+        one = WriterRecord(writer="w", replaces=replaces)
+        assert not unfinished.takes(one, 10.0 + replaces / 20, has_other=False)
+    assert unfinished.takes(WriterRecord(writer="w", replaces=6), 10.25, has_other=False)
+    assert not Unfinished(0.25).takes(HALF, 10.25, has_other=False)
+
+
+def test_a_wait_of_the_past_does_not_count() -> None:
+    unfinished = Unfinished(0.25)
+    assert not unfinished.takes(HALF, 10.0, has_other=False)
+    assert unfinished.takes(None, 10.1, has_other=False)
+    assert not unfinished.takes(OTHER, 11.0, has_other=False)
+
+
+def test_who_can_write_does_so_once_when_another_has_stopped_in_the_midst() -> None:
+    abandoned = Abandoned(0.5)
+    assert not abandoned.is_due(None, 0.0)
+    assert not abandoned.is_due(DONE, 1000.0)
+    assert not abandoned.is_due(HALF, 1000.0)
+    assert not abandoned.is_due(OTHER, 1000.0 + 1.4 * STANDSTILL)  # somebody else took over
+    assert not abandoned.is_due(OTHER, 1000.0 + 2.8 * STANDSTILL)
+    assert abandoned.is_due(OTHER, 1000.0 + 2.9 * STANDSTILL)
+    assert not abandoned.is_due(OTHER, 1000.0 + 9 * STANDSTILL)  # whoever may not sign
+    assert not abandoned.is_due(DONE, 1000.0 + 10 * STANDSTILL)
+    assert not abandoned.is_due(HALF, 1000.0 + 11 * STANDSTILL)
+    assert abandoned.is_due(HALF, 1000.0 + 12.5 * STANDSTILL)
 
 
 def test_a_look_at_everything_is_worth_it_when_the_replace_is_over() -> None:

@@ -212,6 +212,8 @@ class AsyncStoreReader:
                 self._take(with_kept(contents, lost, self._environment.data.as_changes()), began)
         else:
             self._adopt(contents, began)
+        if contents.unfinished is None:
+            self._health.note_partial(None)
         return True
 
     async def read_what_is_there(self) -> None:
@@ -318,12 +320,15 @@ class AsyncStoreReader:
     # --- full sets in the making ---------------------------------------------------------------
 
     def _takes(self, unfinished: WriterRecord | None) -> bool:
-        """Return whether to use what was read; if it is a half, the rest is looked for."""
+        """Return whether to use what was read; if it is a half, the rest is looked for.
+
+        The status says that a half is served before it is, and no more once the rest is there.
+        """
         now, has_other = runtime.monotonic(), self.complete.is_set()
         is_taken = self._unfinished.takes(unfinished, now, has_other=has_other)
-        if is_taken:
-            self._health.note_partial(unfinished)
         if unfinished is not None:
+            if is_taken:
+                self._health.note_partial(unfinished)
             self._await_whole_later()
         return is_taken
 
@@ -335,6 +340,9 @@ class AsyncStoreReader:
     async def _await_whole(self) -> None:
         """Read everything once nobody is replacing it any more, or has stopped in the midst."""
         self._awaits_whole = False
+        if self._environment.is_of_source:  # what is served is whole, whatever the store has
+            self._health.note_partial(None)
+            return
         if not self._health.can_read:
             return
         try:

@@ -24,11 +24,13 @@ from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.storage.availability import RETRY_AFTER
 from flagkeep.storage.contents import StoreContents, WriterRecord
 from flagkeep.storage.dataset import DataSet
+from flagkeep.storage.unfinished import Abandoned
 from flagkeep.storage.unstored import without_place
 
 log = logging.getLogger("flagkeep.store")
 
 _UNWRITTEN: Final = "the process ends, and %s lacks the last changes: close the client"
+_ABANDONED: Final = "%s: %s has stopped in the midst of a full set; it is written again"
 
 
 class AsyncStoreWriter:
@@ -61,6 +63,7 @@ class AsyncStoreWriter:
         self._announced = 0  # changes that are on their way from the source through memory to here
         self._wrote_at: float | None = None  # by the wall clock, as in the store's record
         self._has_record = False
+        self._abandoned = Abandoned(runtime.draw())
         self.idle = runtime.Event()
         self.idle.set()
         self._owner = at_exit.this_process()  # whose end must wait; 0 once `stop` was called
@@ -115,7 +118,8 @@ class AsyncStoreWriter:
         """Write everything again if the store has gone back behind what was last written here.
 
         So it does when its server comes back from an older copy. The record of the last write tells
-        that something may be wrong, and then the items whether it is.
+        that something may be wrong, and then the items whether it is. And so it may when another
+        writer has stopped in the midst of a full set: then readers have no more than a part of it.
 
         Raises:
             StoreError: it cannot be read now.
@@ -124,6 +128,10 @@ class AsyncStoreWriter:
         if wrote_at is None or not self.idle.is_set():
             return
         record = await self._store.read_record()
+        if record is not None and self._abandoned.is_due(record, runtime.monotonic()):
+            log.warning(_ABANDONED, self._name, record.host or record.writer)
+            self.rewrite()
+            return
         changed_at = None if record is None else record.last_change
         if changed_at is None:
             if not self._has_record:  # this store keeps none

@@ -22,23 +22,28 @@ class Unfinished:
         deadline: seconds that it is worth waiting for if there is nothing else to serve.
     """
 
-    __slots__ = ("_deadline", "_replace", "_since", "_taken")
+    __slots__ = ("_began", "_deadline", "_replace", "_since", "_taken")
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
         self._replace: _Replace | None = None
         self._since = 0.0
+        self._began = 0.0  # when the first of several in a row was seen
         self._taken: _Replace | None = None
 
     def takes(self, record: WriterRecord | None, now: float, *, has_other: bool) -> bool:
         """Return whether to take what was read.
+
+        Of a replace of which a part is served, a later part is better: it has more of the new set,
+        and what others have changed since.
 
         Args:
             record: of the replace that is half done; None: it is whole.
             now: seconds.
             has_other: whether there is something else to serve.
         """
-        if self._is_worth_waiting_for(record, now, has_other=has_other):
+        is_worth_it = self._is_worth_waiting_for(record, now, has_other=has_other)
+        if is_worth_it and _of(record) != self._taken:
             return False
         self._taken = _of(record)
         return True
@@ -58,10 +63,42 @@ class Unfinished:
         self, record: WriterRecord | None, now: float, *, has_other: bool
     ) -> bool:
         replace = _of(record)
+        if replace is None or self._replace is None:
+            self._began = now
         if replace is None or replace != self._replace:
             self._replace, self._since = replace, now
-        patience = STANDSTILL if has_other else self._deadline
-        return record is not None and now - self._since < patience
+        if has_other:
+            return record is not None and now - self._since < STANDSTILL
+        return record is not None and now - self._began < self._deadline  # whoever takes over
+
+
+class Abandoned:
+    """Whether a store was left half written, as one that can write it anew sees it.
+
+    Times are handed in.
+
+    Args:
+        spread: from 0 to 1; different for each, so that not all of them write at once.
+    """
+
+    __slots__ = ("_patience", "_replace", "_since", "_told")
+
+    def __init__(self, spread: float) -> None:
+        self._patience = 1.0 + spread
+        self._replace: _Replace | None = None
+        self._since = 0.0
+        self._told: _Replace | None = None
+
+    def is_due(self, record: WriterRecord | None, now: float) -> bool:
+        """Return whether to write everything now that this is the record; once for each replace."""
+        replace = _of(record) if record is not None and record.replacing else None
+        if replace != self._replace:
+            self._replace, self._since = replace, now
+        is_over = now - self._since >= STANDSTILL * self._patience
+        if replace is None or replace == self._told or not is_over:
+            return False
+        self._told = replace
+        return True
 
 
 def _of(record: WriterRecord | None) -> _Replace | None:
