@@ -187,6 +187,23 @@ async def test_a_full_set_goes_over_newer_parts_and_rows(opened: Open, table: Ta
     await store.aclose()
 
 
+async def test_a_full_set_goes_over_a_row_with_a_version_in_its_text_alone(
+    opened: Open, table: Table
+) -> None:
+    store = opened()
+    text = flag("big", 9).data.decode()
+    table.put("p:features", "big", item={"S": text})
+    assert await value(store, "big") == 9
+    for _ in range(2):
+        await store.replace(full({"big": large("big", 5)}), ME)
+        await check(store, large("big", 5))
+        assert table.content()["p:features", "big"]["item"] == {"S": text}
+    assert await store.upsert(part(flags(big=5))) == {REF: large("big", 5)}
+    assert await store.upsert(part(flags(big=6))) == {}
+    await check(store, flag("big", 6))
+    await store.aclose()
+
+
 async def test_what_others_write_over_counts(opened: Open, table: Table) -> None:
     store = opened()
     await store.replace(full(flags(big=1)), ME)

@@ -187,6 +187,23 @@ def test_a_full_set_goes_over_newer_parts_and_rows(opened: Open, table: Table) -
     store.close()
 
 
+def test_a_full_set_goes_over_a_row_with_a_version_in_its_text_alone(
+    opened: Open, table: Table
+) -> None:
+    store = opened()
+    text = flag("big", 9).data.decode()
+    table.put("p:features", "big", item={"S": text})
+    assert value(store, "big") == 9
+    for _ in range(2):
+        store.replace(full({"big": large("big", 5)}), ME)
+        check(store, large("big", 5))
+        assert table.content()["p:features", "big"]["item"] == {"S": text}
+    assert store.upsert(part(flags(big=5))) == {REF: large("big", 5)}
+    assert store.upsert(part(flags(big=6))) == {}
+    check(store, flag("big", 6))
+    store.close()
+
+
 def test_what_others_write_over_counts(opened: Open, table: Table) -> None:
     store = opened()
     store.replace(full(flags(big=1)), ME)

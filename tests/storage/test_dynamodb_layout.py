@@ -227,10 +227,15 @@ def test_a_row_tells_its_version_and_what_has_overtaken_it(
 
 
 def test_parts_that_a_row_names_outrank_it_unless_they_are_older() -> None:
-    assert layout.overtaken_by(row(**HINT), item(4)) == (5, 2)
-    assert layout.overtaken_by(row(**HINT), item(5)) == (5, 2)
-    assert layout.overtaken_by(row(**HINT), item(6)) is None
-    assert layout.overtaken_by(row(), item(4)) is None
+    def overtaken(version: int, **attributes: Any) -> tuple[int, int] | None:
+        found = row(version={"N": str(version)}, **attributes)
+        return layout.overtaken_by(found, item(version))
+
+    assert overtaken(4, **HINT) == (5, 2)
+    assert overtaken(5, **HINT) == (5, 2)
+    assert overtaken(6, **HINT) is None
+    assert overtaken(4) is None
+    assert layout.overtaken_by(row(**HINT), item(6)) == (5, 2)  # has its version in its text alone
     assert layout.overtaken_by(row(**HINT), BadItem(*A, "$", "broken")) == (5, 2)
 
 

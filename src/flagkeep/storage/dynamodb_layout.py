@@ -262,8 +262,11 @@ def known_of(row: Row) -> Known:
 
 
 def overtaken_by(row: Row, item: SerializedItem | BadItem) -> tuple[int, int] | None:
-    """Return version and number of the parts that outrank a row; None if it speaks for itself."""
-    parts = known_of(row).parts
-    if parts is None or (isinstance(item, SerializedItem) and parts[0] < item.version):
-        return None
-    return parts
+    """Return version and number of the parts that outrank a row; None if it speaks for itself.
+
+    A version that only its text has does not count: whoever named the parts has not seen it.
+    """
+    known = known_of(row)
+    if known.parts is None or not isinstance(item, SerializedItem) or known.version is None:
+        return known.parts
+    return None if known.parts[0] < known.version else known.parts
