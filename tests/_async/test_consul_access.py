@@ -20,6 +20,7 @@ from tests._async.consul_stores import ME, many, record_at, sized, value
 from tests._async.store_suite import flag, flags, full, part, refs
 from tests.servers.consul import ConsulServer
 from tests.servers.consul_faults import ConsulFaults
+from tests.servers.http_faults import Ask, Reply, Request
 
 pytestmark = pytest.mark.usefixtures("consul_here")
 
@@ -27,7 +28,10 @@ OWN = Names("p").own
 NOBODY = "00000000-0000-0000-0000-000000000002"  # the token of whoever has none
 READ = 'key_prefix "p/" { policy = "read" }'
 WRITE = 'key_prefix "p/" { policy = "write" }'
+MARKER = 'key "p/$inited" { policy = "read" }'
+SEGMENTS = 'key_prefix "p/segments/" { policy = "read" }'
 READ_RECORD = f'key_prefix "{OWN}" {{ policy = "read" }}'
+OF_1_10 = ("Results", "Errors", "Index", "LastContact", "KnownLeader")
 WRITE_RECORD = f'key_prefix "{OWN}" {{ policy = "write" }}'
 
 
@@ -53,6 +57,17 @@ def as_who(server: ConsulServer) -> Callable[..., AsyncConsulStore]:
         return AsyncConsulStore(server.url, prefix=prefix, token=server.new_token(" ".join(rules)))
 
     return as_who
+
+
+def allow_more(server: ConsulServer, secret: str, rules: str) -> None:
+    """Give further rights to a token."""
+    tokens = server.call("GET", "/v1/acl/tokens").json()
+    (one,) = [one for one in tokens if one["SecretID"] == secret]
+    policy = {"Name": f"more-{uuid.uuid4()}", "Rules": rules}
+    assert server.call("PUT", "/v1/acl/policy", policy).status == 200
+    policies = [*({"ID": old["ID"]} for old in one["Policies"]), {"Name": policy["Name"]}]
+    said = server.call("PUT", f"/v1/acl/token/{one['AccessorID']}", {"Policies": policies})
+    assert said.status == 200, said
 
 
 def revoke(server: ConsulServer, secret: str) -> None:
@@ -225,6 +240,23 @@ async def test_a_record_that_may_not_be_read_is_asked_for_once_and_named_once(
     await owner.aclose()
 
 
+async def test_who_may_read_the_record_from_now_on_sees_half_sets_again(
+    server: ConsulServer,
+) -> None:
+    owner = AsyncConsulStore(server.url, prefix="p", token=server.token)
+    await owner.replace(full(flags(a=1)), ME)
+    secret = server.new_token(READ)
+    store = AsyncConsulStore(server.url, prefix="p", token=secret)
+    assert (await store.get_all()).unfinished is None
+    allow_more(server, secret, READ_RECORD)
+    assert await store.read_record() is not None
+    half = ME.before_replace(await owner.read_record())
+    server.put(f"{OWN}record", half.encode())
+    assert (await store.get_all()).unfinished == half
+    for each in (owner, store):
+        await each.aclose()
+
+
 async def test_without_a_token_what_may_not_be_read_is_not_taken_for_empty(
     server: ConsulServer,
 ) -> None:
@@ -244,7 +276,7 @@ async def test_without_a_token_what_may_not_be_read_is_not_taken_for_empty(
     await owner.aclose()
 
 
-@pytest.mark.parametrize("rules", [READ, 'key "p/$inited" { policy = "read" }', ""])
+@pytest.mark.parametrize("rules", [READ, MARKER, ""])
 async def test_without_a_token_rights_that_everybody_has_are_enough(
     rules: str, server: ConsulServer
 ) -> None:
@@ -259,8 +291,50 @@ async def test_without_a_token_rights_that_everybody_has_are_enough(
             assert faults.counts == {"PUT txn": 1, "GET kv": 3}
             await owner.replace(full(flags(a=1)), ME)
             assert (await nobody.get_all()).flags == flags(a=1)
-            assert faults.counts == {"PUT txn": 2, "GET kv": 3}
+            assert faults.counts == {"PUT txn": 2, "GET kv": 4}  # there are no segments
+            await owner.replace(full(flags(a=1), segments=["s"]), ME)
+            assert (await nobody.get_all()).flags == flags(a=1)
+            assert faults.counts == {"PUT txn": 3, "GET kv": 4}
         await nobody.aclose()
+    await owner.aclose()
+
+
+@pytest.mark.parametrize("rules", [MARKER, f"{MARKER} {SEGMENTS}"])
+async def test_without_a_token_a_marker_that_may_be_read_says_nothing_of_the_rest(
+    rules: str, server: ConsulServer
+) -> None:
+    owner = AsyncConsulStore(server.url, prefix="p", token=server.token)
+    await owner.replace(full(flags(a=1), segments=["s"]), ME)
+    with everybody_may(server, rules):
+        nobody = AsyncConsulStore(server.url, prefix="p")
+        with pytest.raises(StoreUnavailable, match="none was given"):
+            await nobody.get_all()
+        await nobody.aclose()
+    await owner.aclose()
+
+
+@pytest.mark.parametrize("rules", [(MARKER,), (MARKER, SEGMENTS), (READ_RECORD,)])
+async def test_a_server_before_1_11_is_not_believed_that_there_is_nothing(
+    rules: tuple[str, ...], server: ConsulServer
+) -> None:
+    """It leaves out what the token may not read, and says so to nobody."""
+
+    def as_it_was(request: Request, ask: Ask) -> Reply:
+        reply = ask(request)
+        said = json.loads(reply.body)
+        return reply._replace(body=json.dumps({key: said[key] for key in OF_1_10}).encode())
+
+    owner = AsyncConsulStore(server.url, prefix="p", token=server.token)
+    await owner.replace(full(flags(a=1)), ME)
+    with ConsulFaults(server.url) as faults:
+        faults.on("PUT txn", as_it_was)
+        reader = AsyncConsulStore(faults.url, prefix="p", token=server.new_token(READ))
+        assert (await reader.get_all()).flags == flags(a=1)
+        stranger = AsyncConsulStore(faults.url, prefix="p", token=server.new_token(" ".join(rules)))
+        with pytest.raises(StoreUnavailable, match="the token may not"):
+            await stranger.get_all()
+        for store in (reader, stranger):
+            await store.aclose()
     await owner.aclose()
 
 

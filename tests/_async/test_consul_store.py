@@ -604,6 +604,7 @@ async def test_an_agent_that_takes_hardly_any_name_in_a_url(
     for operation in ("GET kv", "PUT kv"):
         faults.say(operation, 500, text, where=is_refused)
     assert not await beset.is_initialized()
+    assert not (await beset.get_all()).initialized
     large, odd = sized("big", 1, 450_000), sized("b:c", 1, 450_000)
     items = {**flags(a=1), "b:d": flag("b:d", 2), "big": large}
     await beset.replace(full({**items, "b:c": odd}), ME)
@@ -802,7 +803,7 @@ async def test_many_changes_are_written_in_several_transactions(
 
 
 async def test_one_item_is_one_get(beset: AsyncConsulStore, faults: ConsulFaults) -> None:
-    await beset.replace(full(flags(a=1)))
+    await beset.replace(full(flags(a=1), segments=["s"]))
     faults.counts.clear()
     assert await value(beset) == 1
     assert await value(beset, "none") is None

@@ -604,6 +604,7 @@ def test_an_agent_that_takes_hardly_any_name_in_a_url(
     for operation in ("GET kv", "PUT kv"):
         faults.say(operation, 500, text, where=is_refused)
     assert not beset.is_initialized()
+    assert not (beset.get_all()).initialized
     large, odd = sized("big", 1, 450_000), sized("b:c", 1, 450_000)
     items = {**flags(a=1), "b:d": flag("b:d", 2), "big": large}
     beset.replace(full({**items, "b:c": odd}), ME)
@@ -802,7 +803,7 @@ def test_many_changes_are_written_in_several_transactions(
 
 
 def test_one_item_is_one_get(beset: ConsulStore, faults: ConsulFaults) -> None:
-    beset.replace(full(flags(a=1)))
+    beset.replace(full(flags(a=1), segments=["s"]))
     faults.counts.clear()
     assert value(beset) == 1
     assert value(beset, "none") is None

@@ -497,8 +497,8 @@ def test_contents_are_sorted_by_kind_and_bad_ones_are_named() -> None:
 def test_a_record_of_the_same_moment_says_that_a_set_is_half_written(*, is_replacing: bool) -> None:
     record = WriterRecord(writer="me", replacing=is_replacing)
     found = [Pair("p/features/a", item(1).data, 2), Pair(NAMES.record, record.encode(), 3)]
-    everything = answers.as_of_one_moment(NAMES, found)
-    assert everything == (found, record if is_replacing else None)
+    everything = answers.as_of_one_moment(NAMES, found, is_sure=True)
+    assert everything == (found, record if is_replacing else None, True)
     contents = answers.contents(NAMES, everything)
     assert contents.unfinished == everything.unfinished
     assert (contents.flags, contents.segments, contents.bad) == ({"a": item(1)}, {}, ())
@@ -507,7 +507,7 @@ def test_a_record_of_the_same_moment_says_that_a_set_is_half_written(*, is_repla
 @pytest.mark.parametrize("text", [b"", b"{}", b"null", b"\xff", b'{"replacing":true}'])
 def test_a_record_that_nobody_can_read_says_nothing(text: bytes) -> None:
     found = [Pair(NAMES.record, text, 3)]
-    assert answers.as_of_one_moment(NAMES, found) == (found, None)
+    assert answers.as_of_one_moment(NAMES, found, is_sure=True) == (found, None, True)
 
 
 @pytest.mark.parametrize(

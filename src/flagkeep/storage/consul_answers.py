@@ -185,17 +185,18 @@ class Reply(msgspec.Struct):
     Attributes:
         results: what its operations found, in their order; what the token may not read is missing.
         failures: nothing was done if there are any.
-        is_filtered: whether something is missing.
+        is_filtered: whether something is missing; None: the server says nothing of that. Consul
+            before 1.11 does not, and none does where something is written.
     """
 
     results: list[_Result] | None = msgspec.field(name="Results")
     failures: list[Failure] | None = msgspec.field(name="Errors", default=None)
-    is_filtered: bool = msgspec.field(name="ResultsFilteredByACLs", default=False)
+    is_filtered: bool | None = msgspec.field(name="ResultsFilteredByACLs", default=None)
 
     @property
     def is_denied(self) -> bool:
         """Whether the token may not do all of it."""
-        return self.is_filtered or any(one.is_denied for one in self.failures or ())
+        return bool(self.is_filtered) or any(one.is_denied for one in self.failures or ())
 
     def pairs(self) -> dict[str, Pair]:
         """Return what was found, by key."""
@@ -258,17 +259,21 @@ class Everything(NamedTuple):
     Attributes:
         pairs: keys and what they hold, the marker and the record among them.
         unfinished: the record of a full replace that was going on.
+        is_sure: whether the server would have told if something were missing, at least to those who
+            have a token.
     """
 
     pairs: list[Pair]
     unfinished: WriterRecord | None
+    is_sure: bool = False
 
 
-def as_of_one_moment(names: Names, found: list[Pair]) -> Everything:
+def as_of_one_moment(names: Names, found: list[Pair], *, is_sure: bool) -> Everything:
     """Return all there is, where the record was read together with it."""
     texts = (pair.text for pair in found if pair.key == names.record)
     record = WriterRecord.decode(next(texts, None))
-    return Everything(found, record if record is not None and record.replacing else None)
+    unfinished = record if record is not None and record.replacing else None
+    return Everything(found, unfinished, is_sure)
 
 
 def contents(names: Names, everything: Everything, last: StoreContents = NOTHING) -> StoreContents:

@@ -94,9 +94,8 @@ class ConsulReads:
         found = self._at_once(operation, ends) if self._may_transact else None
         if found is None:
             found = self._one_by_one(operation, ends)
-        is_marked = any(pair.key == self._names.marker for pair in found.pairs)
-        if not is_marked and self._requests.is_nobody(operation):
-            self._check_rights(operation, ends)
+        if not found.is_sure or self._requests.is_nobody(operation):
+            self._check_rights(operation, found, ends)
         return found
 
     def _at_once(self, operation: str, ends: Deadline) -> Everything | None:
@@ -115,7 +114,8 @@ class ConsulReads:
             return None
         if reply.failures or reply.is_filtered:
             raise requests.failed(operation, reply)
-        return answers.as_of_one_moment(names, [result.kv for result in reply.results or ()])
+        pairs = [result.kv for result in reply.results or ()]
+        return answers.as_of_one_moment(names, pairs, is_sure=reply.is_filtered is not None)
 
     def _one_by_one(self, operation: str, ends: Deadline) -> Everything:
         """Return all there is by several requests, between two looks at the record."""
@@ -126,32 +126,36 @@ class ConsulReads:
         for start in names.trees.values():
             url = self._settings.read_url(f"kv/{escaped(start)}", "recurse")
             found += self._requests.below(operation, url, ends, answers.pairs)
-        return Everything(found, half_done(before, self._record(operation, ends)))
+        unfinished = half_done(before, self._record(operation, ends))
+        return Everything(found, unfinished)
 
     def _record(self, operation: str, ends: Deadline) -> WriterRecord | None:
         if not self._may_see_record:
             return None
         return WriterRecord.decode(self.record(operation, ends))
 
-    def _check_rights(self, operation: str, ends: Deadline) -> None:
-        """Fail if there may be something that strangers may not read.
+    def _check_rights(self, operation: str, found: Everything, ends: Deadline) -> None:
+        """Fail if what seems to be empty may not be read.
 
-        Of what it leaves out of a set Consul tells those alone who have a token. Whoever asks for
-        a single key is refused, be it there or not.
+        Of what it leaves out of a set Consul tells those alone who have a token, and before 1.11
+        nobody. Whoever asks for a single key is refused, be it there or not.
         """
         names = self._names
-        for path in (names.marker_path, *map(escaped, names.trees.values())):
-            self._requests.value(operation, path, ends)
+        for start in (names.marker, *names.trees.values()):
+            if not any(pair.key.startswith(start) for pair in found.pairs):
+                self._value(operation, start, escaped(start), ends)
 
     def record(self, operation: str, ends: Deadline) -> bytes | None:
         """Return the text of the record; None if there is none, or the token may not read it."""
         try:
-            return self._requests.value(operation, self._names.record_path, ends)
+            text = self._requests.value(operation, self._names.record_path, ends)
         except TokenUnknown:
             raise
         except AccessDenied:
             self._see_record_no_more()
             return None
+        self._may_see_record = True  # the token may have got the right meanwhile
+        return text
 
     def _transacted(
         self, operation: str, keys: Sequence[str], ends: Deadline
