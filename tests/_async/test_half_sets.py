@@ -133,6 +133,15 @@ async def stop_in_the_midst(place: Place, store: AsyncFeatureStore, changes: Cha
     place.faults.pass_on()
 
 
+async def until_whole(store: AsyncFeatureStore, expected: ChangeSet) -> None:
+    """Wait until a store has these flags, and says that nobody is writing."""
+    give_up = runtime.monotonic() + PATIENCE
+    while (found := await store.get_all()).unfinished is not None or not found.initialized:
+        assert runtime.monotonic() < give_up, "it is still half written"
+        await pause()
+    assert found.flags == expected.flags
+
+
 def status_of(client: AsyncClient) -> StoreStatus:
     status = client.status.store
     assert status is not None
@@ -207,12 +216,9 @@ async def test_a_connected_client_makes_good_what_another_has_left_half_done(
     connected = AsyncClient(Config(source=source, send_events=False), store=place.reader())
     async with connected:
         await source.deliver(flags(NEW, 2))
-        while (await store.get_all()).unfinished is not None or not await store.is_initialized():
-            await pause()
+        await until_whole(store, flags(NEW, 2))
         await stop_in_the_midst(place, other, flags(OLD, 1))
-        while (contents := await store.get_all()).unfinished is not None:
-            await pause()
-        assert contents.flags == flags(NEW, 2).flags
+        await until_whole(store, flags(NEW, 2))
     said = [one.getMessage() for one in caplog.records if "stopped in the midst" in one.msg]
     assert len(said) == 1
     assert "here has stopped in the midst of a full set; it is written again" in said[0]

@@ -133,6 +133,15 @@ def stop_in_the_midst(place: Place, store: FeatureStore, changes: ChangeSet) -> 
     place.faults.pass_on()
 
 
+def until_whole(store: FeatureStore, expected: ChangeSet) -> None:
+    """Wait until a store has these flags, and says that nobody is writing."""
+    give_up = runtime.monotonic() + PATIENCE
+    while (found := store.get_all()).unfinished is not None or not found.initialized:
+        assert runtime.monotonic() < give_up, "it is still half written"
+        pause()
+    assert found.flags == expected.flags
+
+
 def status_of(client: Client) -> StoreStatus:
     status = client.status.store
     assert status is not None
@@ -207,12 +216,9 @@ def test_a_connected_client_makes_good_what_another_has_left_half_done(
     connected = Client(Config(source=source, send_events=False), store=place.reader())
     with connected:
         source.deliver(flags(NEW, 2))
-        while (store.get_all()).unfinished is not None or not store.is_initialized():
-            pause()
+        until_whole(store, flags(NEW, 2))
         stop_in_the_midst(place, other, flags(OLD, 1))
-        while (contents := store.get_all()).unfinished is not None:
-            pause()
-        assert contents.flags == flags(NEW, 2).flags
+        until_whole(store, flags(NEW, 2))
     said = [one.getMessage() for one in caplog.records if "stopped in the midst" in one.msg]
     assert len(said) == 1
     assert "here has stopped in the midst of a full set; it is written again" in said[0]
