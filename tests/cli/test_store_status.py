@@ -154,5 +154,5 @@ def test_a_record_that_cannot_be_true_is_no_traceback(flagkeep: Flagkeep, redis_
     shown = flagkeep("store", "status", redis_url)
     assert shown.code == 0
     assert "at no time that there is" in shown.out
-    assert "a full set is being written" in shown.out
+    assert "a full set: it is being written" in shown.out
     assert "it counts -3 flags, there are 0" in shown.out

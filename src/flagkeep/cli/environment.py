@@ -119,7 +119,12 @@ def _from_store(url: str, connection: Connection) -> Environment:
     with closing(opened.store) as store, progress("reading"):
         contents = store.get_all()
     is_empty = not (contents.flags or contents.segments or contents.bad)
-    check_is_whole(opened, is_empty=is_empty, is_initialized=contents.initialized)
+    check_is_whole(
+        opened,
+        is_empty=is_empty,
+        is_initialized=contents.initialized,
+        is_half_done=contents.unfinished is not None,
+    )
     return Environment(as_changes(contents), str(opened))
 
 

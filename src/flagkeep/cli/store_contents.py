@@ -67,12 +67,14 @@ class Snapshot(NamedTuple):
     Attributes:
         items: flags before segments, by key.
         tally: what a writer's record should say.
+        is_half_done: whether a full set was being written meanwhile, or half of one was left there.
     """
 
     initialized: bool
     items: Sequence[StoredItem]
     record: WriterRecord | None
     tally: Tally
+    is_half_done: bool
 
     def of(self, kind: Kind, *states: State) -> list[StoredItem]:
         """Return the items of a kind that stand like this."""
@@ -103,7 +105,8 @@ def read_snapshot(store: Store) -> Snapshot:
             items.append(look_at(ref, item))
             advance()
     items.sort(key=lambda one: one.ref)
-    return Snapshot(contents.initialized, items, record, tally)
+    is_half_done = contents.unfinished is not None
+    return Snapshot(contents.initialized, items, record, tally, is_half_done)
 
 
 def look_at(ref: ItemRef, item: SerializedItem) -> StoredItem:

@@ -57,7 +57,12 @@ def dump(
     opened = open_store(url, connection, argument="URL")
     with closing(opened.store) as store:
         snapshot = read_snapshot(store)
-    check_is_whole(opened, is_empty=not snapshot.items, is_initialized=snapshot.initialized)
+    check_is_whole(
+        opened,
+        is_empty=not snapshot.items,
+        is_initialized=snapshot.initialized,
+        is_half_done=snapshot.is_half_done,
+    )
     dumped = _dumped(snapshot, with_tombstones=tombstones)
     for bad in dumped.bad:
         complain(f"left out: {bad}")

@@ -1,9 +1,9 @@
 """`flagkeep store load`: fill a store from files."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import typer
@@ -22,7 +22,7 @@ from flagkeep.cli.store_contents import Url
 from flagkeep.cli.stores import open_store
 from flagkeep.cli.stores_opened import OpenStore, Store
 from flagkeep.cli.text import counted
-from flagkeep.errors import StoreMissing
+from flagkeep.errors import StoreError, StoreMissing, StoreUnavailable
 from flagkeep.evaluation.lint import Severity
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
@@ -34,6 +34,7 @@ from flagkeep.storage.versions import raise_versions
 from flagkeep.version import VERSION
 
 _NOTHING = StoreContents(initialized=False, flags={}, segments={})
+_IN_STEPS: Final = ("dynamodb", "consul")  # the others write a full set at once, or nothing
 
 
 class Loaded(NamedTuple):
@@ -129,7 +130,7 @@ def _replace(opened: OpenStore, changes: ChangeSet, *, is_agreed: bool) -> Loade
     )
     data = replaced(DataSet(known.flags, known.segments), raised).data
     whole = ChangeSet(full=True, flags=data.flags, segments=data.segments)
-    with progress("writing"):
+    with _saying_what_is_left(opened), progress("writing"):
         store.replace(whole, _record(record))
     bad = {one.ref for one in changes.bad}
     items = dict(whole.items())
@@ -138,6 +139,30 @@ def _replace(opened: OpenStore, changes: ChangeSet, *, is_agreed: bool) -> Loade
         {ref: item for ref, item in items.items() if ref not in bad},
         {ref: item for ref, item in items.items() if ref in bad},
     )
+
+
+@contextmanager
+def _saying_what_is_left(opened: OpenStore) -> Iterator[None]:
+    """Say it if writing ends early and a part of the set may be in the store."""
+    try:
+        yield
+    except (StoreUnavailable, KeyboardInterrupt) as exc:
+        if opened.store.name in _IN_STEPS and (
+            isinstance(exc, KeyboardInterrupt) or _may_be_half_done(opened.store)
+        ):
+            complain(f"{opened} may have a part of the new set now: load it again")
+        raise
+
+
+def _may_be_half_done(store: Store) -> bool:
+    """Return what the record says; True if the store cannot be asked."""
+    try:
+        record = store.read_record()
+    except StoreMissing:
+        return False
+    except StoreError:
+        return True
+    return record is not None and record.replacing
 
 
 def _update(store: Store, changes: ChangeSet) -> Loaded:

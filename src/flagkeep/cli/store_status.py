@@ -16,7 +16,7 @@ from flagkeep.cli.options import AsJson
 from flagkeep.cli.output import emit, emit_json
 from flagkeep.cli.store_contents import Snapshot, State, StoredItem, Url, read_snapshot
 from flagkeep.cli.store_table import table_of
-from flagkeep.cli.stores import open_store
+from flagkeep.cli.stores import HALF_DONE, open_store
 from flagkeep.cli.stores_opened import OpenStore
 from flagkeep.cli.text import counted, printable
 from flagkeep.errors import StoreError
@@ -136,6 +136,8 @@ def _initialized(snapshot: Snapshot) -> str:
         return "yes"
     if snapshot.is_blank:
         return "no: nothing was ever written under this prefix"
+    if not snapshot.items:
+        return "no: nothing is left there but the record of who wrote it"
     return "no: what is there may be half of a set, or by an SDK that sets no marker"
 
 
@@ -150,7 +152,8 @@ def _sizes(snapshot: Snapshot) -> str:
 def _record_rows(snapshot: Snapshot) -> list[tuple[str, str]]:
     record = snapshot.record
     if record is None:
-        return [("Written by", "nobody said: no flagkeep wrote the last full set")]
+        why = "no flagkeep wrote the last full set, or its record may not be read"
+        return [("Written by", f"nobody said: {why}")]
     writer = f"{record.writer} on {record.host or 'an unnamed host'}"
     version = f"flagkeep {record.version}" if record.version else "an unnamed version"
     state = f" ({record.source_state})" if record.source_state else ""
@@ -161,7 +164,7 @@ def _record_rows(snapshot: Snapshot) -> list[tuple[str, str]]:
         ("Its record", f"{_counts(record)}, digest {record.digest or 'none'}"),
     ]
     if record.replacing:
-        rows.append(("Under way", "a full set is being written"))
+        rows.append(("Under way", f"a full set: {HALF_DONE}"))
     differences = _differences(snapshot)
     return [*rows, ("Record is right", f"no: {'; '.join(differences)}" if differences else "yes")]
 
@@ -200,9 +203,8 @@ def _differences(snapshot: Snapshot) -> list[str]:
         if record.counts.get(kind, 0) != there
     ]
     if not found and record.digest != snapshot.tally.digest:
-        found.append(
-            f"the digest of what is there is {snapshot.tally.digest}: somebody else wrote since"
-        )
+        why = "a part of another set is there" if record.replacing else "somebody else wrote since"
+        found.append(f"the digest of what is there is {snapshot.tally.digest}: {why}")
     return found
 
 

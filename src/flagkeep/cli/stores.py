@@ -20,6 +20,10 @@ from flagkeep.storage.redis_layout import DEFAULT_PREFIX
 from flagkeep.stores import RedisStore, SQLiteStore
 
 SQLITE_FORMS: Final = "sqlite:///flags.db (relative) or sqlite:////srv/flags.db (absolute)"
+HALF_DONE: Final = (
+    "it is being written, or its writer has stopped in the midst of it; if this stays so, it must"
+    " be written again"
+)
 FORMS: Final = f"{SQLITE_FORMS}, {REDIS_FORMS}, {DYNAMODB_FORMS}, {CONSUL_FORMS}"
 
 
@@ -58,12 +62,23 @@ def _opened(url: str, connection: Connection) -> OpenStore:
     raise ConfigError(f"stores of kind {scheme!r} are not known: use {FORMS}")
 
 
-def check_is_whole(opened: OpenStore, *, is_empty: bool, is_initialized: bool) -> None:
+def check_is_whole(
+    opened: OpenStore, *, is_empty: bool, is_initialized: bool, is_half_done: bool
+) -> None:
     """Say it if what a store holds may be half of a set.
+
+    Args:
+        opened: the store.
+        is_empty: whether it holds no item at all, not even a bad one.
+        is_initialized: whether a full set was ever written.
+        is_half_done: whether its record says that a full set is being written.
 
     Raises:
         CommandFailed: it holds nothing at all.
     """
+    if is_half_done:
+        complain(f"{opened} has a part of a full set: {HALF_DONE}")
+        return
     if is_initialized:
         return
     if is_empty:
