@@ -8,8 +8,8 @@ import pytest
 from flagkeep.model.item import BadItem, ItemRef, Kind, SerializedItem
 from flagkeep.model.tombstone import tombstone
 from flagkeep.storage import dynamodb_parts as parts
-from flagkeep.storage.dynamodb_layout import Names, Row, row_of
-from flagkeep.storage.dynamodb_parts import PART_BYTES, Cut
+from flagkeep.storage.dynamodb_layout import KEY_BYTES, Names, Row, row_of
+from flagkeep.storage.dynamodb_parts import PART_BYTES, PARTS_PER_TRANSACTION, Cut
 
 NAMES = Names("p")
 A = ItemRef(Kind.FLAG, "a")
@@ -124,7 +124,12 @@ def test_all_of_it_is_written_at_once_where_that_is_possible() -> None:
         assert all("ConditionExpression" not in one["Put"] for one in only["TransactItems"][:-1])
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(9, [10]), (10, [1, 10]), (20, [9, 2, 10])])
+def test_a_transaction_has_room_for_the_row_of_the_item_before_and_after() -> None:
+    part, row = PART_BYTES + KEY_BYTES + 2_048 + 200, 409_600
+    assert PARTS_PER_TRANSACTION * part + 2 * row <= 4_000_000
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(8, [9]), (9, [1, 9]), (18, [8, 2, 9])])
 def test_what_is_too_much_for_one_transaction_ends_with_the_first_part(
     count: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,8 +33,8 @@ from flagkeep.storage.dynamodb_requests import Arguments, as_seen
 from flagkeep.storage.items import item_from_row
 
 PART_BYTES: Final = 380 * 1024
-# A transaction takes 4 MiB, the row of the item included, as it is and as it will be.
-PARTS_PER_TRANSACTION: Final = 9
+# A transaction takes 4 MB, the row of the item included, as it is and as it will be.
+PARTS_PER_TRANSACTION: Final = 8
 _LARGEST_TEXT: Final = 256 * 1024 * 1024  # bytes; more is a mistake, or an attack
 _GZIP: Final = 31  # what zlib calls it
 
