@@ -15,7 +15,7 @@ from flagkeep._async.client import AsyncClient
 from flagkeep._async.interfaces import AsyncFeatureStore
 from flagkeep._async.stores.consul import AsyncConsulStore
 from flagkeep._runtime import aio as runtime
-from flagkeep.config import CachePolicy, Config
+from flagkeep.config import CachePolicy, Config, StorePolicy
 from flagkeep.errors import StoreError
 from flagkeep.model.changeset import ChangeSet
 from flagkeep.model.context import Context
@@ -204,6 +204,25 @@ async def test_what_others_change_in_a_half_is_served(place: Place) -> None:
         assert status_of(client).partial
     for one in (writer, other):
         await one.aclose()
+
+
+@pytest.mark.parametrize("prefetch", [True, False])
+async def test_all_flags_of_a_new_process_are_those_that_are_there(
+    place: Place, *, prefetch: bool
+) -> None:
+    writer = place.writer()
+    await writer.replace(flags(OLD, 1), ME)
+    await stop_in_the_midst(place, writer, flags(NEW, 2))
+    async with reading(place.reader(), store_policy=StorePolicy(prefetch=prefetch)) as client:
+        state = await client.all_flags(USER)
+        assert state.valid
+        assert state.to_values().keys() == NEW.keys()
+        assert set(state.to_values().values()) == {"old", "new"}
+        assert status_of(client).partial
+        await writer.replace(flags(NEW, 2), ME)
+        await until(lambda: not status_of(client).partial)
+        assert await values(client) == NEW
+    await writer.aclose()
 
 
 async def test_a_connected_client_makes_good_what_another_has_left_half_done(

@@ -60,6 +60,14 @@ def test_without_anything_else_nobody_waits_longer_because_writers_take_turns() 
     assert not Unfinished(0.25).takes(HALF, 10.25, has_other=False)
 
 
+def test_whoever_would_get_nothing_gets_a_half_at_once() -> None:
+    unfinished = Unfinished(0.25)
+    assert not unfinished.takes(HALF, 10.0, has_other=False)
+    assert unfinished.takes(HALF, 10.1, has_other=False, is_urgent=True)
+    assert unfinished.takes(HALF, 10.2, has_other=True)
+    assert not unfinished.is_worth_a_look(HALF, 10.2, has_other=True)
+
+
 def test_a_wait_of_the_past_does_not_count() -> None:
     unfinished = Unfinished(0.25)
     assert not unfinished.takes(HALF, 10.0, has_other=False)

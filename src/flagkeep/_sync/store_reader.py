@@ -188,7 +188,13 @@ class StoreReader:
             (self.refresh(timeout) if self._policy.prefetch else self._probe(timeout))
 
     def refresh(self, timeout: float | None = None) -> bool:
-        """Read everything and make memory equal to it; returns whether that worked."""
+        """Read everything and make memory equal to it; returns whether that worked.
+
+        Args:
+            timeout: seconds that a caller waits; half of a set is better for it than nothing. None:
+                nobody waits.
+        """
+        is_urgent = timeout is not None and not self.complete.is_set()
         began = self._environment.fills.begin()
         timeout = timeout or self._patience
         try:
@@ -202,7 +208,7 @@ class StoreReader:
             self._failed(exc, "get_all")
             return False
         self._health.succeeded()
-        if not self._takes(contents.unfinished):
+        if not self._takes(contents.unfinished, is_urgent=is_urgent):
             return True
         self._has_marker = contents.initialized
         lost = self._lost(contents, timeout) if self._policy.keep_when_wiped else ()
@@ -319,13 +325,15 @@ class StoreReader:
 
     # --- full sets in the making ---------------------------------------------------------------
 
-    def _takes(self, unfinished: WriterRecord | None) -> bool:
+    def _takes(self, unfinished: WriterRecord | None, *, is_urgent: bool) -> bool:
         """Return whether to use what was read; if it is a half, the rest is looked for.
 
         The status says that a half is served before it is, and no more once the rest is there.
         """
         now, has_other = runtime.monotonic(), self.complete.is_set()
-        is_taken = self._unfinished.takes(unfinished, now, has_other=has_other)
+        is_taken = self._unfinished.takes(
+            unfinished, now, has_other=has_other, is_urgent=is_urgent and not has_other
+        )
         if unfinished is not None:
             if is_taken:
                 self._health.note_partial(unfinished)

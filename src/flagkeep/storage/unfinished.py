@@ -31,7 +31,9 @@ class Unfinished:
         self._began = 0.0  # when the first of several in a row was seen
         self._taken: _Replace | None = None
 
-    def takes(self, record: WriterRecord | None, now: float, *, has_other: bool) -> bool:
+    def takes(
+        self, record: WriterRecord | None, now: float, *, has_other: bool, is_urgent: bool = False
+    ) -> bool:
         """Return whether to take what was read.
 
         Of a replace of which a part is served, a later part is better: it has more of the new set,
@@ -41,9 +43,10 @@ class Unfinished:
             record: of the replace that is half done; None: it is whole.
             now: seconds.
             has_other: whether there is something else to serve.
+            is_urgent: whether somebody wants it now who would get nothing else.
         """
         is_worth_it = self._is_worth_waiting_for(record, now, has_other=has_other)
-        if is_worth_it and _of(record) != self._taken:
+        if is_worth_it and not is_urgent and _of(record) != self._taken:
             return False
         self._taken = _of(record)
         return True
