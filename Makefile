@@ -15,7 +15,7 @@ run:  ## the main job as a story: file -> SQLite -> another process; STORE=redis
 	@sh tools/setup.sh run
 	@$(PYTHON) examples/story.py $(ARGS)
 
-test:  ## the tests, two at a time; ARGS='-k name' picks some, ARGS='-n 0' runs one after the other
+test:  ## the tests, in two processes; ARGS='-k name' picks some, ARGS='-n 0 FILE' runs one file in one
 	@sh tools/setup.sh test
 	@$(PYTHON) -m pytest -m "not faults" -n 2 $(ARGS)
 
