@@ -308,6 +308,43 @@ def test_a_write_that_is_given_up_ends_with_the_request_under_way(
     other.close()
 
 
+def test_a_read_passes_between_the_batches_of_a_full_set(
+    opened: Open, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_table, "_IN_A_ROW", 60.0)
+    store = opened(max_connections=1)
+    store.replace(full(flags(a=1)))
+    is_asked, goes_on = threading.Event(), threading.Event()
+
+    def hold(request: Request, ask: Asker) -> Reply:
+        is_asked.set()
+        assert goes_on.wait(20)
+        return ask(request)
+
+    faults.on("BatchWriteItem", hold, times=1)
+    read: list[int | None] = []
+
+    def write() -> None:
+        store.replace(full({**many(200), **flags(a=2)}))
+
+    def look() -> None:
+        read.append(value(store))
+
+    writer = runtime.spawn("writer", write)
+    until(is_asked.is_set)
+    faults.requests.clear()
+    reader = runtime.spawn("reader", look)
+    until(store._table._workers.turns.is_wanted)
+    goes_on.set()
+    assert reader.join(20)
+    assert writer.join(20)
+    assert read in ([1], [2])
+    operations = [one.operation for one in faults.requests]
+    assert operations[:2] == ["GetItem", "BatchWriteItem"]
+    assert (store.get_all()).flags == {**many(200), **flags(a=2)}
+    store.close()
+
+
 # --- page after page ------------------------------------------------------------------------------
 
 

@@ -91,6 +91,10 @@ class AsyncTurns:
             else:
                 self._taken = max(0, self._taken - 1)  # 0 already: it was the parent's
 
+    def is_wanted(self) -> bool:
+        """Return whether somebody waits for a turn."""
+        return bool(self._waiting)
+
     def close(self) -> None:
         """Let nobody wait much longer."""
         self._is_closed = True

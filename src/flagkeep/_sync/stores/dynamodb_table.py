@@ -1,7 +1,7 @@
 """How a store asks its table: one request after the other, again where that helps, and in time.
 
-Every request is a job of its own, so that nobody waits behind a pause, and reads pass between the
-many requests of a full replace.
+Every request is a job of its own, so that nobody waits behind a pause. The batches of a full set
+are written in a row as long as nobody waits for a turn: reads pass between them.
 """
 
 import logging
@@ -15,7 +15,13 @@ from typing import Any, Final, TypeVar
 
 from flagkeep._sync.stores import dynamodb_pages as pages
 from flagkeep._sync.stores.dynamodb_pages import Take
-from flagkeep._sync.stores.dynamodb_workers import UNLIMITED, Asked, Workers, Limit
+from flagkeep._sync.stores.dynamodb_workers import (
+    UNLIMITED,
+    Asked,
+    Turns,
+    Workers,
+    Limit,
+)
 from flagkeep._runtime import threads as runtime
 from flagkeep._runtime.dynamodb_errors import (
     UNCLEAR,
@@ -151,7 +157,8 @@ class DynamoDBTable:
             operation: of the store.
             batches: each is as much as one request may hold.
         """
-        row = _InARow(self._session, self.requests, operation, batches)
+        make = partial(self._session.call, operation, "batch_write_item")
+        row = _InARow(make, self._workers.turns, self.requests, batches)
         pauses = self._pauses(operation, UNLIMITED)
         try:
             while row.left:
@@ -418,6 +425,12 @@ class Pauses:
 class _InARow:
     """Batches that are written in a row, on one thread: to wake it for each takes a fifth more.
 
+    Args:
+        call: makes a request.
+        turns: of requests; this is one, and ends where somebody else wants to have one.
+        requests: what is asked of the table.
+        batches: what is written.
+
     Attributes:
         left: those that are yet to be written.
         is_given_up: whether nobody waits any more: what is under way is the last one then.
@@ -425,14 +438,14 @@ class _InARow:
 
     def __init__(
         self,
-        session: DynamoDBSession,
+        call: Callable[[Arguments, float], Answer],
+        turns: Turns,
         requests: Requests,
-        operation: str,
         batches: Iterable[Sequence[Arguments]],
     ) -> None:
-        self._session = session
+        self._call = call
+        self._turns = turns
         self._requests = requests
-        self._operation = operation
         self.left = deque(batches)
         self.is_given_up = False
 
@@ -449,9 +462,8 @@ class _InARow:
         until, done = runtime.monotonic() + _IN_A_ROW, 0
         while True:
             batch = self.left[0]
-            arguments = self._requests.write(batch)
             try:
-                answer = self._session.call(self._operation, "batch_write_item", arguments, ends)
+                answer = self._call(self._requests.write(batch), ends)
             except (Busy, Shaky, Lost) as exc:
                 if not done:
                     raise
@@ -462,7 +474,7 @@ class _InARow:
                 self.left[0] = rest
             else:
                 self.left.popleft()
-            is_enough = self.is_given_up or runtime.monotonic() > until
+            is_enough = self.is_given_up or self._turns.is_wanted() or runtime.monotonic() > until
             if rest or is_enough or not self.left:
                 return done, len(rest), None
 
