@@ -4,7 +4,7 @@ import http.client
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +15,7 @@ from flagkeep._async.stores.consul import AsyncConsulStore
 from flagkeep._runtime import aio as runtime
 from flagkeep.errors import StoreClosed, StoreUnavailable
 from flagkeep.storage.consul_layout import Names
+from tests._async import consul_stores
 from tests._async.consul_stores import ME, many, sized, value
 from tests._async.store_suite import flag, flags, full, part, refs
 from tests._async.waiting import pause, until
@@ -23,39 +24,10 @@ from tests.servers.consul import ConsulCluster, ConsulServer
 from tests.servers.consul_faults import ConsulFaults
 from tests.servers.http_faults import Ask, Reply, Request
 
-
-@pytest.fixture
-def opened(consul_url: str, consul_prefix: str) -> Callable[..., AsyncConsulStore]:
-    """Returns a store for a prefix of this test."""
-
-    def opened(name: str = "", **more: Any) -> AsyncConsulStore:
-        return AsyncConsulStore(consul_url, prefix=f"{consul_prefix}{name}", **more)
-
-    return opened
-
-
-@pytest.fixture
-def faults(consul_url: str) -> Iterator[ConsulFaults]:
-    """A proxy in front of the shared server."""
-    with ConsulFaults(consul_url) as faults:
-        yield faults
-
-
-@pytest.fixture
-def beset(faults: ConsulFaults, consul_prefix: str) -> AsyncConsulStore:
-    """A store behind that proxy."""
-    return AsyncConsulStore(faults.url, prefix=consul_prefix)
-
-
-@pytest.fixture
-def content(consul_server: ConsulServer, consul_prefix: str) -> Callable[[], dict[str, bytes]]:
-    """Returns what is stored, by key without the prefix."""
-
-    def content() -> dict[str, bytes]:
-        found = consul_server.content(f"{consul_prefix}/")
-        return {key.removeprefix(f"{consul_prefix}/"): value for key, value in found.items()}
-
-    return content
+opened = consul_stores.opened
+faults = consul_stores.faults
+beset = consul_stores.beset
+content = consul_stores.content
 
 
 # --- where transactions are not to be had ---------------------------------------------------------
@@ -540,7 +512,7 @@ async def test_consistency_and_datacenter_are_asked_for(
         store = AsyncConsulStore(
             faults.url, prefix=consul_prefix, consistency=consistency, datacenter="dc1"
         )
-        await store.replace(full(flags(a=1)), ME)
+        await store.replace(full(flags(a=1), segments=["s"]), ME)
         await store.upsert(part(flags(a=2)))
         writing = [one.path for one in faults.requests]
         faults.requests.clear()
