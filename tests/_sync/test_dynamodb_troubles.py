@@ -195,15 +195,22 @@ def test_patience_begins_anew_with_everything_that_is_done(
     opened: Open, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dynamodb_table, "_WRITERS_PATIENCE", 0.4)
+    monkeypatch.setattr(dynamodb_table, "_LONGEST_WHILE_IT_GOES_ON", 0.2)
+    monkeypatch.setattr(dynamodb_table, "_LONGEST_PAUSE", 0.1)
     store = opened()
+    for left in range(24, 15, -1):  # one is done at a time, for longer than patience lasts
+        faults.leave_unprocessed("BatchWriteItem", left, times=1)
+    faults.on("BatchWriteItem", undone, times=2)
+    began = runtime.monotonic()
+    store.replace(full(many(25)), ME)
+    assert runtime.monotonic() - began > 0.4
+    faults.pass_on()
+    assert (store.get_all()).flags == many(25)
     faults.leave_unprocessed("BatchWriteItem", 20, times=1)
-    faults.throttle("BatchWriteItem", times=1)
-    faults.leave_unprocessed("BatchWriteItem", 10, times=1)
     faults.throttle("BatchWriteItem")
     began = runtime.monotonic()
-    error = complaint(store, lambda store: store.replace(full(many(25)), ME))
+    error = complaint(store, lambda store: store.replace(full(many(25, 2)), ME))
     assert "throttled" in error.reason
-    assert faults.counts["BatchWriteItem"] > 4
     check_within(5, since=began)
     store.close()
 
