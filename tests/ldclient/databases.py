@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from base64 import b64decode
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from flagkeep.ldclient.async_feature_store_helpers import AsyncCachingStoreWrapper
 from flagkeep.ldclient.feature_store import CacheConfig
 from flagkeep.ldclient.feature_store_helpers import CachingStoreWrapper
-from flagkeep.ldclient.integrations import Consul, DynamoDB
-from tests.servers import consul, dynamodb
+from flagkeep.ldclient.integrations import Consul, DynamoDB, Redis
+from tests.servers import consul, dynamodb, redis
 
 _DEFAULT = CacheConfig.default()
 
@@ -132,3 +132,41 @@ class ConsulFolder(Database):
     def put(self, name: str, text: bytes) -> None:
         answer = consul.call(self._server, "PUT", f"/v1/kv/{self.prefix}/{quote(name)}", text)
         assert answer.body.strip() == b"true"
+
+
+class RedisKeys(Database):
+    """A prefix in a Redis."""
+
+    description = "Redis"
+    named = "redis"
+    prefix: Final = "{my}.prefix"
+
+    def __init__(self, url: str, server: str | None = None) -> None:
+        self.url = url
+        self._server = server or url
+
+    def feature_store(self, caching: CacheConfig = _DEFAULT) -> CachingStoreWrapper:
+        return Redis.new_feature_store(self.url, self.prefix, caching=caching)
+
+    def async_feature_store(self, caching: CacheConfig = _DEFAULT) -> AsyncCachingStoreWrapper:
+        return Redis.async_feature_store(self.url, self.prefix, caching)
+
+    def at(self, url: str) -> "RedisKeys":
+        return RedisKeys(url.replace("http://", "redis://"), self._server)
+
+    def content(self) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for kind in ("features", "segments"):
+            flat = self._ask("HGETALL", kind)
+            pairs = zip(flat[::2], flat[1::2], strict=True)
+            found |= {f"{kind}/{key.decode()}": text for key, text in pairs}
+        marker = self._ask("GET", "$inited")
+        return found if marker is None else {**found, "$inited": marker}
+
+    def put(self, name: str, text: bytes) -> None:
+        kind, _, key = name.partition("/")
+        self._ask("HSET", kind, key, text)
+
+    def _ask(self, command: str, name: str, *more: str | bytes) -> Any:
+        with redis.connect(self._server) as connection:
+            return connection.command(command, f"{self.prefix}:{name}", *more)

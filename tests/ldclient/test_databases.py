@@ -1,10 +1,10 @@
-"""What feature stores of the official API have in common whose database is DynamoDB or Consul."""
+"""What feature stores of the official API have in common, whatever database they are in."""
 
 import json
 import logging
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -20,7 +20,7 @@ from flagkeep.ldclient.interfaces import AsyncFeatureStore, DataStoreStatus
 from flagkeep.ldclient.versioned_data_kind import FEATURES, SEGMENTS
 from flagkeep.model.codec import encode_json
 from flagkeep.testing import FakeUpstream
-from tests.ldclient.databases import ConsulFolder, Database, DynamoDBTable
+from tests.ldclient.databases import ConsulFolder, Database, DynamoDBTable, RedisKeys
 from tests.ldclient.sources import USER, Making, environment, flag, nobody, quiet, until
 from tests.servers.consul_faults import ConsulFaults
 from tests.servers.dynamodb_faults import DynamoDBFaults
@@ -30,9 +30,14 @@ from tests.servers.server import free_port
 pytestmark = pytest.mark.usefixtures("dynamodb_here", "consul_here")
 
 
-@pytest.fixture(params=[pytest.param("dynamodb", marks=pytest.mark.extras), "consul"])
+OVER_HTTP: Final = (pytest.param("dynamodb", marks=pytest.mark.extras), "consul")
+
+
+@pytest.fixture(params=[*OVER_HTTP, pytest.param("redis", marks=pytest.mark.extras)])
 def database(request: pytest.FixtureRequest) -> Database:
     get = request.getfixturevalue
+    if request.param == "redis":
+        return RedisKeys(get("redis_url"))
     if request.param == "dynamodb":
         return DynamoDBTable(get("dynamodb_url"), get("dynamodb_table"))
     return ConsulFolder(get("consul_url"), get("consul_prefix"))
@@ -117,6 +122,8 @@ def test_what_other_sdks_left_behind_hides_nothing(
         "gone": b'{"key":"$deleted","version":7,"deleted":true}',
         "nameless": b'{"version":7,"deleted":true}',
     }
+    if not isinstance(database, DynamoDBTable):  # where a text is a text
+        strange["binary"] = b"\xff\xfe"
     for key, text in strange.items():
         database.put(f"features/{key}", text)
     for caching in (CacheConfig.default(), CacheConfig.disabled()):
@@ -134,16 +141,16 @@ def test_what_other_sdks_left_behind_hides_nothing(
 def test_an_upsert_that_is_refused_leaves_the_item_under_its_key(
     store: CachingStoreWrapper, database: Database
 ) -> None:
-    store.init(environment(f=1))
-    gone = b'{"key":"$deleted","version":7,"deleted":true}'
-    if isinstance(database, DynamoDBTable):  # the attribute decides there
-        store.delete(FEATURES, "f", 7)
-    else:
-        database.put("features/f", gone)
-    before = database.content()
-    store.upsert(FEATURES, flag("f", "late", 6))
-    assert store.get(FEATURES, "f") is None
-    assert database.content() == before
+    for gone in (b'{"key":"$deleted","version":7,"deleted":true}', b'{"version":7,"deleted":true}'):
+        store.init(environment(f=1))
+        if isinstance(database, DynamoDBTable):  # the attribute decides there
+            store.delete(FEATURES, "f", 7)
+        else:
+            database.put("features/f", gone)
+        before = database.content()
+        store.upsert(FEATURES, flag("f", "late", 6))
+        assert store.get(FEATURES, "f") is None
+        assert database.content() == before
 
 
 def test_a_closed_store_can_be_used_again(store: CachingStoreWrapper) -> None:
@@ -247,20 +254,33 @@ def test_what_a_source_writes_is_what_the_store_gives_out(
         making.made[0].store.upsert(FEATURES, flag("f", 2, 2))
         assert client.variation("f", USER, 0) == 2
         until(lambda: bool(store.get(FEATURES, "f")["variations"] == [2]))
-    assert json.loads(database.content()["features/f"])["version"] == 2
+        assert json.loads(database.content()["features/f"])["version"] == 2
+        with LDClient(quiet(use_ldd=True, feature_store=store)) as reader:
+            assert reader.variation("f", USER, 0) == 2
+            making.made[0].store.upsert(FEATURES, flag("f", 3, 3))
+            until(lambda: bool(reader.variation("f", USER, 0) == 3))
 
 
 @pytest.mark.parametrize(
     ("expiration", "expected"),
-    [(30, CachePolicy(30)), (0, CachePolicy.off()), (math.inf, CachePolicy.forever())],
+    [
+        (30, CachePolicy(30)),
+        (0, CachePolicy.off()),
+        (-1, CachePolicy.off()),
+        (None, CachePolicy.off()),
+        (math.inf, CachePolicy.forever()),
+        (1e10, CachePolicy.forever()),
+        (10**400, CachePolicy.forever()),
+    ],
 )
 def test_the_cache_time_is_the_clients(
-    database: Database, expiration: float, expected: CachePolicy
+    database: Database, expiration: Any, expected: CachePolicy
 ) -> None:
     store = database.feature_store(CacheConfig(expiration))
     assembly = Assembly(quiet(use_ldd=True, feature_store=store), ())
     assert assembly.client._config.cache == expected
     assembly.client.close()
+    assert store.get(FEATURES, "f") is None
     store.close()
 
 
@@ -277,6 +297,7 @@ def faults(database: Database) -> Iterator[HttpFaults]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database", OVER_HTTP, indirect=True)
 def test_the_status_follows_a_database_that_goes_and_comes_back(
     database: Database, faults: HttpFaults, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -303,6 +324,7 @@ def test_the_status_follows_a_database_that_goes_and_comes_back(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database", OVER_HTTP, indirect=True)
 @pytest.mark.parametrize("use_ldd", [True, False])
 def test_a_database_that_is_down_at_the_start_raises_nowhere(
     database: Database, faults: HttpFaults, *, use_ldd: bool

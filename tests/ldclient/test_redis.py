@@ -1,7 +1,6 @@
-"""Clients of the official API whose feature store is in a real Redis."""
+"""What is particular to stores of the official API in Redis; the rest is in test_databases."""
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,15 +18,14 @@ from flagkeep.ldclient.integrations import Redis
 from flagkeep.ldclient.integrations.test_data import TestData
 from flagkeep.ldclient.interfaces import DataStoreStatus
 from flagkeep.ldclient.redis_feature_store import RedisFeatureStore
-from flagkeep.ldclient.versioned_data_kind import FEATURES, SEGMENTS
+from flagkeep.ldclient.versioned_data_kind import FEATURES
 from flagkeep.model.codec import encode_json
 from flagkeep.model.item import ItemRef, Kind
 from flagkeep.stores import SQLiteStore
 from tests.ldclient.programs import attempt
-from tests.ldclient.sources import USER, Making, environment, flag, nobody, quiet, until
+from tests.ldclient.sources import USER, environment, flag, nobody, quiet, until
 from tests.limits import check_within
 from tests.servers.redis import RedisServer
-from tests.servers.server import free_port
 
 if TYPE_CHECKING:  # this module is imported, and left out, where redis-py is not installed
     import redis
@@ -62,15 +60,6 @@ def test_the_constants_are_the_official_ones() -> None:
     assert Redis.DEFAULT_URL == "redis://localhost:6379/0"
     assert Redis.DEFAULT_PREFIX == "launchdarkly"
     assert Redis.DEFAULT_MAX_CONNECTIONS == 16
-
-
-def test_making_a_store_connects_to_nobody() -> None:
-    store = Redis.new_feature_store(f"redis://127.0.0.1:{free_port()}")
-    assert isinstance(store, CachingStoreWrapper)
-    assert store.describe_configuration(None) == "Redis"
-    assert not store.is_available()
-    assert store.is_monitoring_enabled()
-    store.close()
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis://h:port", 6379])
@@ -157,27 +146,6 @@ except NotImplementedError as exc:
 # --- as a feature store ------------------------------------------------------------------------
 
 
-def test_it_is_a_feature_store_by_itself(store: CachingStoreWrapper, raw: "redis.Redis") -> None:
-    assert not store.initialized
-    store.init(environment(f="old", g="x"))
-    assert store.initialized
-    assert store.is_available()
-    store.upsert(FEATURES, flag("f", "new", 2))
-    store.upsert(FEATURES, flag("f", "older", 1))
-    assert store.get(FEATURES, "f")["variations"] == ["new"]
-    store.delete(FEATURES, "g", 2)
-    store.upsert(SEGMENTS, {"key": "s", "version": 1, "salt": ""})
-    assert list(store.all(FEATURES)) == ["f"]
-    assert store.get(SEGMENTS, "s", lambda item: item["key"]) == "s"
-    assert store.get(FEATURES, "g") is None
-    names = {name.decode() for name in raw.scan_iter()}
-    assert names >= {f"{PREFIX}:features", f"{PREFIX}:segments", f"{PREFIX}:$inited"}
-    assert raw.get(f"{PREFIX}:$inited") == b""
-    deleted = raw.hget(f"{PREFIX}:features", "g")
-    assert b'"deleted":true' in deleted
-    assert b'"key":"g"' in deleted
-
-
 def test_an_empty_prefix_is_the_default_one(redis_url: str, raw: "redis.Redis") -> None:
     store = Redis.new_feature_store(redis_url, prefix="")
     store.init({})
@@ -185,132 +153,7 @@ def test_an_empty_prefix_is_the_default_one(redis_url: str, raw: "redis.Redis") 
     assert raw.exists("launchdarkly:$inited")
 
 
-def test_everything_is_replaced_also_a_kind_that_is_not_named(store: CachingStoreWrapper) -> None:
-    store.init({FEATURES: {}, SEGMENTS: {"s": {"key": "s", "version": 1}}})
-    store.init({FEATURES: {"f": flag("f", 1)}})
-    assert store.all(SEGMENTS) == {}
-
-
-def test_an_item_that_cannot_be_used_is_refused_before_anything_is_written(
-    store: CachingStoreWrapper,
-) -> None:
-    with pytest.raises(ValueError, match="version"):
-        store.upsert(FEATURES, {"key": "f"})
-    with pytest.raises(ValueError, match="on"):
-        store.init({FEATURES: {"f": flag("f", 1) | {"on": "yes"}}, SEGMENTS: {}})
-    assert not store.initialized
-    assert store.all(FEATURES) == {}
-
-
-def test_what_other_sdks_left_behind_hides_nothing(
-    store: CachingStoreWrapper, raw: "redis.Redis"
-) -> None:
-    store.init(environment(f=1))
-    strange: dict[Any, Any] = {
-        "null": b"null",
-        "empty": b"",
-        "broken": b'{"key":',
-        "binary": b"\xff\xfe",
-        "number": b"7",
-        "typed": b'{"key":"typed","version":1,"on":"yes"}',
-        "gone": b'{"key":"$deleted","version":7,"deleted":true}',
-        "nameless": b'{"version":7,"deleted":true}',
-    }
-    raw.hset(f"{PREFIX}:features", mapping=strange)
-    for caching in (CacheConfig.default(), CacheConfig.disabled()):
-        other = CachingStoreWrapper(store._core, caching)
-        assert list(other.all(FEATURES)) == ["f"]
-        for key in strange.keys() - {"typed"}:
-            assert other.get(FEATURES, key) is None, key
-        with pytest.raises(ValueError, match="on"):
-            other.get(FEATURES, "typed")
-    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
-        assert client.all_flags_state(USER).to_values_map() == {"f": 1}
-        assert {client.variation(key, USER, "none") for key in strange} == {"none"}
-
-
-def test_an_upsert_that_is_refused_leaves_the_item_under_its_key(
-    store: CachingStoreWrapper, raw: "redis.Redis"
-) -> None:
-    store.init(environment(f=1))
-    for text in (b'{"key":"$deleted","version":7,"deleted":true}', b'{"version":7,"deleted":true}'):
-        raw.hset(f"{PREFIX}:features", "f", text)
-        store.upsert(FEATURES, flag("f", "late", 6))
-        assert store.get(FEATURES, "f") is None
-        assert raw.hget(f"{PREFIX}:features", "f") == text
-        store.init(environment(f=1))
-
-
 # --- below a client ----------------------------------------------------------------------------
-
-
-def test_daemon_mode_serves_what_is_there_and_writes_nothing(
-    store: CachingStoreWrapper, raw: "redis.Redis"
-) -> None:
-    raw.hset(f"{PREFIX}:features", "f", encode_json(flag("f", "stored")))
-    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
-        assert client.is_initialized()
-        assert client.variation("f", USER, 0) == "stored"
-        assert client.all_flags_state(USER).to_values_map() == {"f": "stored"}
-        assert client.variation_detail("g", USER, 0).reason["errorKind"] == "FLAG_NOT_FOUND"
-    assert raw.keys() == [f"{PREFIX}:features".encode()]
-
-
-def test_without_an_upstream_the_marker_decides(store: CachingStoreWrapper) -> None:
-    config = nobody(feature_store=store)
-    with LDClient(config, 0) as client:
-        assert not client.is_initialized()
-        assert client.variation_detail("f", USER, 0).reason["errorKind"] == "CLIENT_NOT_READY"
-    store.init(environment(f="stored"))
-    with LDClient(config, 0) as client:
-        assert client.is_initialized()
-        until(lambda: bool(client.variation("f", USER, 0) == "stored"))
-
-
-def test_a_store_serves_one_client_after_the_other_and_then_itself(
-    store: CachingStoreWrapper,
-) -> None:
-    store.init(environment(f=1))
-    config = quiet(use_ldd=True, feature_store=store)
-    for _ in range(2):
-        with LDClient(config) as client:
-            assert client.variation("f", USER, 0) == 1
-    assert store.get(FEATURES, "f")["variations"] == [1]
-
-
-def test_closing_the_store_does_not_end_a_client(store: CachingStoreWrapper) -> None:
-    store.init(environment(f=1))
-    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
-        store.close()
-        assert client.variation("f", USER, 0) == 1
-        assert client.data_store_status_provider.status == UP
-
-
-def test_what_the_application_writes_to_the_store_is_in_force_at_once(
-    store: CachingStoreWrapper,
-) -> None:
-    store.init(environment(f=1))
-    with LDClient(quiet(use_ldd=True, feature_store=store)) as client:
-        assert client.variation("f", USER, 0) == 1
-        store.upsert(FEATURES, flag("f", 2, 2))
-        assert client.variation("f", USER, 0) == 2
-        store.delete(FEATURES, "f", 3)
-        assert client.variation("f", USER, 0) == 0
-        store.init(environment(f=4))
-        assert client.variation("f", USER, 0) == 4
-
-
-def test_what_a_source_writes_is_what_the_store_gives_out(store: CachingStoreWrapper) -> None:
-    making = Making(with_data=environment(f=1))
-    with LDClient(quiet(update_processor_class=making, feature_store=store)) as client:
-        until(lambda: store.get(FEATURES, "f") is not None)
-        making.made[0].store.upsert(FEATURES, flag("f", 2, 2))
-        assert client.variation("f", USER, 0) == 2
-        until(lambda: bool(store.get(FEATURES, "f")["variations"] == [2]))
-        with LDClient(quiet(use_ldd=True, feature_store=store)) as reader:
-            assert reader.variation("f", USER, 0) == 2
-            making.made[0].store.upsert(FEATURES, flag("f", 3, 3))
-            until(lambda: bool(reader.variation("f", USER, 0) == 3))
 
 
 def test_test_data_fills_redis_in_a_form_that_all_sdks_read(
@@ -323,29 +166,6 @@ def test_test_data_fills_redis_in_a_form_that_all_sdks_read(
         until(lambda: bool(raw.exists(f"{PREFIX}:$inited")))
     text = raw.hget(f"{PREFIX}:features", "f")
     assert b'"deleted":false' in text  # type: ignore[operator]  # not awaitable
-
-
-@pytest.mark.parametrize(
-    ("expiration", "expected"),
-    [
-        (30, CachePolicy(30)),
-        (0, CachePolicy.off()),
-        (-1, CachePolicy.off()),
-        (None, CachePolicy.off()),
-        (math.inf, CachePolicy.forever()),
-        (1e10, CachePolicy.forever()),
-        (10**400, CachePolicy.forever()),
-    ],
-)
-def test_the_cache_time_is_the_clients(
-    redis_url: str, expiration: Any, expected: CachePolicy
-) -> None:
-    store = Redis.new_feature_store(redis_url, caching=CacheConfig(expiration))
-    assembly = Assembly(quiet(use_ldd=True, feature_store=store), ())
-    assert assembly.client._config.cache == expected
-    assembly.client.close()
-    assert store.get(FEATURES, "f") is None
-    store.close()
 
 
 def test_a_disabled_cache_is_disabled_for_clients_made_from_then_on(
