@@ -20,7 +20,7 @@ LOOK_EVERY = 0.2  # seconds that a reader of a database takes what it has read f
 
 IN_DYNAMODB = ("region", "endpoint", "profile", "role")
 IN_CONSUL = ("dc", "namespace", "partition", "consistency")
-CONSUL_TOKEN = "CONSUL_HTTP_TOKEN"
+CONSUL_TOKENS = ("FLAGKEEP_CONSUL_TOKEN", "CONSUL_HTTP_TOKEN")  # as the command line has them
 
 
 def given_store() -> "AnyStore":
@@ -58,7 +58,7 @@ def store_in_consul(url: str, prefix: str) -> "shelf.ConsulStore":
     return shelf.ConsulStore(
         f"{scheme}://{place}",
         prefix=prefix,
-        token=os.environ.get(CONSUL_TOKEN) or None,
+        token=next(filter(None, map(os.environ.get, CONSUL_TOKENS)), None),
         datacenter=options.pop("dc", None),
         **options,
     )

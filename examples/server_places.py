@@ -87,7 +87,7 @@ class ServerPlace:
             store.clear()
         except StoreError as exc:
             say(f"   The prefix {self._prefix} could not be cleared: {exc.reason}", style="bad")
-            say(f"   When it works again: flagkeep store clear URL --prefix {self._prefix}")
+            say("   When it works again, flagkeep store clear does it, with this prefix.")
         finally:
             store.close()
 

@@ -201,18 +201,19 @@ def test_where_the_way_to_dynamodb_cannot_be_cut_the_story_says_so(dynamodb_tabl
 
 @pytest.mark.extras
 @pytest.mark.usefixtures("consul_here")
-@pytest.mark.parametrize("path", ["", "/shop"])
+@pytest.mark.parametrize(
+    ("path", "variable"), [("", "CONSUL_HTTP_TOKEN"), ("/shop", "FLAGKEEP_CONSUL_TOKEN")]
+)
 def test_the_story_is_told_on_consul_and_leaves_there_what_was_there(
-    temporary: Path, path: str
+    temporary: Path, path: str, variable: str
 ) -> None:
     with ConsulServer(acl=True) as server:
         place = server.url.partition("://")[2]
         server.put("shop/features/a", "somebody's")
         token = str(server.token)
         store = f"consul://{place}{path}?dc=dc1"
-        told = run(
-            EXAMPLES / "story.py", STORE=store, TMPDIR=str(temporary), CONSUL_HTTP_TOKEN=token
-        )
+        given = {"STORE": store, "TMPDIR": str(temporary), variable: token}
+        told = run(EXAMPLES / "story.py", **given)
         assert server.content() == {"shop/features/a": b"somebody's"}
     check_told(told, f"are in Consul, under the prefix {path and 'shop/'}flagkeep-story-")
     assert token not in told.stdout
