@@ -225,6 +225,22 @@ async def test_all_flags_of_a_new_process_are_those_that_are_there(
     await writer.aclose()
 
 
+@pytest.mark.parametrize("prefetch", [True, False])
+async def test_what_memory_held_long_ago_is_no_better_than_a_half(
+    place: Place, *, prefetch: bool
+) -> None:
+    writer, settings = place.writer(), {"cache": CachePolicy.off()}
+    await writer.replace(flags(OLD, 1), ME)
+    policy = StorePolicy(prefetch=prefetch)
+    async with reading(place.reader(), store_policy=policy, **settings) as client:
+        assert await values(client) == OLD
+        await writer.replace(flags(dict.fromkeys(OLD, "later"), 2), ME)
+        await stop_in_the_midst(place, writer, flags(NEW, 3))
+        assert set((await values(client)).values()) == {"later", "new"}
+        assert status_of(client).partial
+    await writer.aclose()
+
+
 async def test_a_connected_client_makes_good_what_another_has_left_half_done(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

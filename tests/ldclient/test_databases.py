@@ -76,6 +76,7 @@ def test_it_is_a_feature_store_by_itself(store: CachingStoreWrapper, database: D
     assert store.get(FEATURES, "g") is None
     content = database.content()
     assert set(content) == {"features/f", "features/g", "segments/s", "$inited"}
+    assert content["$inited"] == b""
     assert json.loads(content["features/f"])["variations"] == ["new"]
     gone = json.loads(content["features/g"])
     assert (gone["key"], gone["version"], gone["deleted"]) == ("g", 2, True)

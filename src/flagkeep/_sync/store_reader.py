@@ -194,7 +194,7 @@ class StoreReader:
             timeout: seconds that a caller waits; half of a set is better for it than nothing. None:
                 nobody waits.
         """
-        is_urgent = timeout is not None and not self.complete.is_set()
+        is_urgent = timeout is not None and not self._has_whole
         began = self._environment.fills.begin()
         timeout = timeout or self._patience
         try:
@@ -284,6 +284,11 @@ class StoreReader:
         """Seconds between two whole reads; with the cache off only listeners need them."""
         return HEARTBEAT if self._cache.is_off else self._cache.seconds
 
+    @property
+    def _refreshes(self) -> bool:
+        """Whether everything is read again when its time is up."""
+        return self.is_listened() if self._cache.is_off else self._prefetches
+
     def _prefetch(self) -> None:
         self._is_hurrying = True
         is_needed = self._is_inherited or not self.complete.is_set()
@@ -296,8 +301,7 @@ class StoreReader:
             self._refresh_until_the_source_delivers()
             return
         self._work.later(self._refresh_interval, self._refresh_by_age)
-        is_wanted = self.is_listened() if self._cache.is_off else self._prefetches
-        if is_wanted and self._health.can_read:
+        if self._refreshes and self._health.can_read:
             self.changed(None)
 
     def _refresh_until_the_source_delivers(self) -> None:
@@ -330,7 +334,7 @@ class StoreReader:
 
         The status says that a half is served before it is, and no more once the rest is there.
         """
-        now, has_other = runtime.monotonic(), self.complete.is_set()
+        now, has_other = runtime.monotonic(), self._has_whole
         is_taken = self._unfinished.takes(
             unfinished, now, has_other=has_other, is_urgent=is_urgent and not has_other
         )
@@ -339,6 +343,11 @@ class StoreReader:
                 self._health.note_partial(unfinished)
             self._await_whole_later()
         return is_taken
+
+    @property
+    def _has_whole(self) -> bool:
+        """Whether memory holds a set, which is kept up to date and may go on to be served."""
+        return self.complete.is_set() and (self._refreshes or not self._follows)
 
     def _await_whole_later(self) -> None:
         if not self._awaits_whole:
