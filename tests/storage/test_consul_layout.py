@@ -550,7 +550,11 @@ def test_an_answer_is_one(status: int, headers: dict[str, str], body: bytes) -> 
         (400, {}, b"Client sent an HTTP request to an HTTPS server.", Why.OTHER, "https://"),
         (301, {"location": "https://x"}, b"", Why.OTHER, "https://"),
         (401, {}, b"", Why.OTHER, "password"),
-        (502, {}, b"secret", Why.OTHER, "HTTP 502"),
+        (403, {}, b"<html>Forbidden", Why.OTHER, "in front of it does not let"),
+        (407, {}, b"", Why.OTHER, "a proxy on the way"),
+        (502, {}, b"secret", Why.OTHER, "HTTP 502: what stands in front"),
+        (504, {}, b"", Why.OTHER, "HTTP 504: what stands in front"),
+        (500, {}, b"secret", Why.OTHER, "HTTP 500: the log of its agent"),
     ],
 )
 def test_a_refusal_says_in_words_what_to_do(

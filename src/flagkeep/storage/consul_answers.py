@@ -78,9 +78,13 @@ _SAID: Final = (
 )  # fmt: skip
 _STATUSES: Final = {
     401: "HTTP 401: something in front of it asks for a password, which is not supported",
+    403: "HTTP 403: something in front of it does not let this machine pass",
     404: NOT_CONSUL,
     405: NOT_CONSUL,
+    407: "HTTP 407: a proxy on the way asks for a password",
+    502: "HTTP 502: what stands in front of it does not reach it",
     503: "HTTP 503: it, or what stands in front of it, cannot answer now",
+    504: "HTTP 504: what stands in front of it has waited for it in vain",
 }
 _THROTTLED: Final = b"rate limit"
 
