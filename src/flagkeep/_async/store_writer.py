@@ -78,6 +78,7 @@ class AsyncStoreWriter:
         self._waiting.clear()
         self._announced = 0
         self._is_waiting_to_retry = False
+        self._abandoned = Abandoned(runtime.draw())
         self._record = msgspec.structs.replace(self._record, writer=process.new_writer_id())
         self.idle.set()
 
