@@ -437,9 +437,14 @@ async def test_who_cannot_take_a_page_does_not_wait_for_the_next(
     with pytest.raises(ZeroDivisionError):
         await table.pages("get_all", table.requests.query, "p:features", take)
     check_within(2, since=began)
+    assert nobody_waits(store)
     faults.pass_on()
     assert (await store.get_all()).flags == many(35)
     await store.aclose()
+
+
+def nobody_waits(store: AsyncDynamoDBStore) -> bool:
+    return not store._table._workers._awaited
 
 
 @pytest.mark.usefixtures("paged")
@@ -518,6 +523,7 @@ async def test_what_happens_at_one_end_ends_the_read_from_both(
     faults.deny("Query", where=is_there, after=1)
     with pytest.raises(StoreUnavailable, match="denies"):
         await read()
+    assert nobody_waits(store)
     faults.pass_on()
     faults.hang("Query", where=is_there, after=1)
     ended: list[StoreError] = []

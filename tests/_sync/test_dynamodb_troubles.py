@@ -437,9 +437,14 @@ def test_who_cannot_take_a_page_does_not_wait_for_the_next(
     with pytest.raises(ZeroDivisionError):
         table.pages("get_all", table.requests.query, "p:features", take)
     check_within(2, since=began)
+    assert nobody_waits(store)
     faults.pass_on()
     assert (store.get_all()).flags == many(35)
     store.close()
+
+
+def nobody_waits(store: DynamoDBStore) -> bool:
+    return not store._table._workers._awaited
 
 
 @pytest.mark.usefixtures("paged")
@@ -518,6 +523,7 @@ def test_what_happens_at_one_end_ends_the_read_from_both(
     faults.deny("Query", where=is_there, after=1)
     with pytest.raises(StoreUnavailable, match="denies"):
         read()
+    assert nobody_waits(store)
     faults.pass_on()
     faults.hang("Query", where=is_there, after=1)
     ended: list[StoreError] = []

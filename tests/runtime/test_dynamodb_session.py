@@ -21,6 +21,7 @@ import pytest
 boto3 = pytest.importorskip("boto3")
 from botocore.config import Config  # noqa: E402
 
+from flagkeep._async.stores.dynamodb_workers import AsyncTurns  # noqa: E402
 from flagkeep._runtime import dynamodb_calls  # noqa: E402
 from flagkeep._runtime.dynamodb_errors import ConditionFailed  # noqa: E402
 from flagkeep._runtime.dynamodb_session import DynamoDBSession  # noqa: E402
@@ -531,6 +532,20 @@ async def test_a_full_set_that_is_cancelled_ends_with_the_request_under_way(
     await store.replace(full(many(200)))
     assert (await store.get_all()).flags == many(200)
     await store.aclose()
+
+
+async def test_a_turn_that_comes_to_somebody_who_is_cancelled_is_the_next_ones() -> None:
+    turns, ends = AsyncTurns(1, 1), time.monotonic() + 5
+    assert await turns.take(ends)
+    waiting = [asyncio.create_task(turns.take(ends)) for _ in range(2)]
+    await until(lambda: len(turns._waiting) == 2)
+    turns.give()
+    waiting[0].cancel()
+    await asyncio.wait(waiting)
+    assert waiting[0].cancelled()
+    assert waiting[1].result()
+    turns.give()
+    assert await turns.take(ends)
 
 
 # --- time -----------------------------------------------------------------------------------------
