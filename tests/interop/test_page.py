@@ -68,3 +68,10 @@ def test_every_version_has_a_row_among_the_tests(peer: str) -> None:
 
 def test_every_peer_is_here() -> None:
     assert {pair.peer.name for pair in PAIRS} == PINNED.keys()
+
+
+@pytest.mark.parametrize("database", ["DynamoDB", "Consul"])
+def test_what_is_too_large_is_said_to_be_named_in_the_status(database: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    section = page.split(f"\n### {database}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    assert "[`status.store.unstored`](status.md#storestatus)" in section
