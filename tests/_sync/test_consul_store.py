@@ -655,6 +655,41 @@ def test_what_changes_between_reading_and_writing_is_looked_at_again(
     beset.close()
 
 
+@pytest.mark.parametrize(("operation", "size"), [("PUT txn", 100), ("PUT kv", 450_000)])
+@pytest.mark.parametrize("again", [None, 1, 5])
+def test_what_is_deleted_between_reading_and_writing_is_looked_at_again(
+    beset: ConsulStore,
+    faults: ConsulFaults,
+    consul_server: ConsulServer,
+    consul_prefix: str,
+    *,
+    again: int | None,
+    operation: str,
+    size: int,
+) -> None:
+    key = f"{consul_prefix}/features/a"
+    new = sized("a", 4, size)
+    beset.replace(full(flags(a=1)), ME)
+    overtook: list[str] = []
+
+    def overtaken(request: Request, ask: Ask) -> Reply:
+        overtook.append(request.operation)
+        consul_server.delete(key)
+        if again is not None:
+            consul_server.put(key, flag("a", again).data)
+        return ask(request)
+
+    def is_compared(request: Request) -> bool:
+        return b'"cas"' in request.body or "cas=" in request.path
+
+    faults.on(operation, overtaken, times=1, where=is_compared)
+    refused = {refs("a")[0]: flag("a", 5)} if again == 5 else {}
+    assert beset.upsert(part({"a": new})) == refused
+    assert (beset.get_all()).flags == {"a": flag("a", 5) if again == 5 else new}
+    assert overtook == [operation]
+    beset.close()
+
+
 def test_a_large_item_that_is_overtaken_is_looked_at_again(
     beset: ConsulStore,
     faults: ConsulFaults,
