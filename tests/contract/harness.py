@@ -1,7 +1,6 @@
 """Running the harness' program, and counting what it says."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import ClassVar, Final
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from tests.servers.server import LOOPBACK, STOP_WITHIN, Server, free_port
+from tests.servers.server import LOOPBACK, STOP_WITHIN, Server, free_port, is_free
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -212,15 +211,6 @@ def free_port_pairs(count: int) -> list[int]:
     pairs: list[int] = []
     while len(pairs) < count:
         port = free_port()
-        if all(abs(port - other) > 1 for other in pairs) and _is_free(port + 1):
+        if all(abs(port - other) > 1 for other in pairs) and is_free(port + 1):
             pairs.append(port)
     return pairs
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True

@@ -1,6 +1,7 @@
 """What all servers have in common: a free port, a start, a check that it is ready, an end."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -9,19 +10,30 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import ClassVar, Final, NoReturn, Self
 
 LOOPBACK: Final = "127.0.0.1"
 STOP_WITHIN: Final = 10.0
+# Above them a system looks for those of its clients. No two of a process are the same, and those of
+# two processes hardly.
+_PORTS: Final = cycle(random.SystemRandom().sample(range(10_000, 32_768), 22_768))
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a port of loopback that nobody listens on, and that no client is given meanwhile."""
+    return next(port for port in _PORTS if is_free(port))
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody has a port of loopback."""
     with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def not_here(what: str) -> NoReturn:
