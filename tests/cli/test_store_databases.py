@@ -252,6 +252,20 @@ def test_certificates_are_options_and_the_token_is_in_the_environment(
         check_one_line(flagkeep("store", "status", url, *too_few))
 
 
+def test_the_token_may_be_in_a_file(
+    flagkeep: Flagkeep, guarded: ConsulServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    monkeypatch.setenv("CONSUL_HTTP_TOKEN_FILE", str(file))
+    command = ["store", "load", f"consul+https://{address(guarded.url)}/in-file", "good.json"]
+    said = check_one_line(flagkeep(*command, "--yes", *ways(guarded)))
+    assert str(file) in said
+    file.write_text(f"{guarded.token}\n", encoding="utf-8")
+    assert flagkeep(*command, "--yes", *ways(guarded)).code == 0
+    monkeypatch.setenv("CONSUL_HTTP_TOKEN", f"{SECRET}-of-another")  # it counts, and not the file
+    assert "token" in check_one_line(flagkeep(*command, "--yes", *ways(guarded)))
+
+
 def test_a_key_with_a_password_is_opened(
     flagkeep: Flagkeep, guarded: ConsulServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

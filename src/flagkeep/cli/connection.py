@@ -12,8 +12,9 @@ from flagkeep.cli.options import Prefix
 
 PASSWORD_VARIABLE: Final = "FLAGKEEP_REDIS_PASSWORD"  # noqa: S105  the variable's name
 KEY_PASSWORD_VARIABLE: Final = "FLAGKEEP_REDIS_TLS_KEY_PASSWORD"  # noqa: S105  the same
-# The first that is set counts; the second is what Consul's own tools take.
+# The first that is set counts; all but the first are what Consul's own tools take.
 CONSUL_TOKEN_VARIABLES: Final = ("FLAGKEEP_CONSUL_TOKEN", "CONSUL_HTTP_TOKEN")
+CONSUL_TOKEN_FILE_VARIABLE: Final = "CONSUL_HTTP_TOKEN_FILE"  # noqa: S105  the variable's name
 CONSUL_KEY_PASSWORD_VARIABLE: Final = "FLAGKEEP_CONSUL_TLS_KEY_PASSWORD"  # noqa: S105  the same
 
 _File = str | None

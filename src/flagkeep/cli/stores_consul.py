@@ -8,6 +8,7 @@ from flagkeep import stores as shelf
 from flagkeep._runtime.consul_settings import Consistency
 from flagkeep.cli.connection import (
     CONSUL_KEY_PASSWORD_VARIABLE,
+    CONSUL_TOKEN_FILE_VARIABLE,
     CONSUL_TOKEN_VARIABLES,
     Connection,
 )
@@ -55,10 +56,12 @@ def open_consul(url: str, connection: Connection) -> OpenStore:
     prefix = one_prefix(in_path, connection) or DEFAULT_PREFIX
     shown = f"[{host}]" if ":" in host else host
     base = "https" if scheme == "consul+https" else "http"
+    token = _token()
     store = shelf.ConsulStore(
         f"{base}://{shown}:{port or _PORTS[scheme]}",
         prefix=prefix,
-        token=_token(),
+        token=token,
+        token_file=None if token else os.environ.get(CONSUL_TOKEN_FILE_VARIABLE) or None,
         datacenter=options.get("dc"),
         namespace=options.get("namespace"),
         partition=options.get("partition"),
