@@ -346,6 +346,17 @@ def test_the_record_says_from_the_first_step_to_the_last_that_it_goes_on() -> No
     assert [record_in(step) for step in at_once if step.key == NAMES.record] == [done]
 
 
+def test_in_a_long_set_the_record_says_now_and_then_that_it_goes_on() -> None:
+    items = {str(n): SerializedItem(1, deleted=False, data=b"x") for n in range(1001)}
+    steps = replacement(ChangeSet(full=True, flags=items)).first()
+    signed = [place for place, step in enumerate(steps) if step.key == NAMES.record]
+    assert signed == [0, 501, 1002]
+    assert [record_in(steps[place]).progress for place in signed] == [0, 1, 2]
+    assert all(record_in(steps[place]).replacing for place in signed)
+    assert len(steps) == 1001 + 3
+    assert shown(replacement(ChangeSet(full=True)).first()) == [("set", NAMES.record)]
+
+
 def test_meanwhile_the_record_says_what_the_one_before_said_of_the_set() -> None:
     old = WriterRecord(
         writer="you", replaces=7, last_full_write=1.0, last_change=2.0,

@@ -33,6 +33,24 @@ def test_single_changes_of_others_keep_no_dead_writer_alive() -> None:
     assert not unfinished.is_worth_a_look(changed, STANDSTILL + 1, has_other=True)
 
 
+def test_who_is_slow_is_not_taken_for_dead() -> None:
+    unfinished, abandoned = Unfinished(0.25), Abandoned(0.0)
+    record = HALF
+    for minutes in range(5):
+        begin = 10.0 + minutes * 0.9 * STANDSTILL
+        assert not unfinished.takes(record, begin, has_other=True)
+        assert not unfinished.is_worth_a_look(record, begin + 0.8 * STANDSTILL, has_other=True)
+        assert not abandoned.is_due(record, begin)
+        assert not abandoned.is_due(record, begin + 0.8 * STANDSTILL)
+        record = record.amid_replace()
+    assert unfinished.takes(record, 1000.0, has_other=True) is False
+    assert unfinished.takes(record, 1000.0 + STANDSTILL, has_other=True)
+    # A part of it is served now: more is better, however alive its writer may be.
+    assert unfinished.takes(record.amid_replace(), 1000.0 + STANDSTILL + 1, has_other=True)
+    assert not abandoned.is_due(record, 1000.0)
+    assert abandoned.is_due(record, 1000.0 + STANDSTILL)
+
+
 def test_without_anything_else_a_half_is_better_than_nothing_soon() -> None:
     unfinished = Unfinished(0.25)
     assert not unfinished.takes(HALF, 10.0, has_other=False)

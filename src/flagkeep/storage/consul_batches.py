@@ -17,6 +17,7 @@ from flagkeep.storage.updates import without
 
 MOST_OPERATIONS: Final = 64
 MOST_BYTES: Final = 512 * 1024 - 8192  # room for the record
+_SIGNED_AFTER: Final = 500  # steps: 8 transactions or more, each of which may have to wait
 
 
 class Limit:
@@ -64,7 +65,8 @@ class Replacement:
     """How a full set gets to the place of everything, step by step.
 
     Items come in their order of writing, then what is not in the set goes, then the marker comes.
-    The record, if there is one, says from the first step to the last that this is going on.
+    The record, if there is one, says from the first step to the last that this is going on, and now
+    and then in between.
 
     Args:
         names: of the environment's keys.
@@ -115,7 +117,11 @@ class Replacement:
         """Return all of it but what comes last."""
         if self._record is None:
             return [*self._forgotten(), *self._steps]
-        return [self._signed(self._record.before_replace(self._previous)), *self._steps]
+        record, steps = self._record.before_replace(self._previous), list[Operation]()
+        for place in range(0, len(self._steps) or 1, _SIGNED_AFTER):
+            steps += [self._signed(record), *self._steps[place : place + _SIGNED_AFTER]]
+            record = record.amid_replace()
+        return steps
 
     def last(self, kept: Mapping[ItemRef, bytes | None]) -> list[Operation]:
         """Return what comes last.

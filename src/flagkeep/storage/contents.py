@@ -77,6 +77,7 @@ class WriterRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         source: where the writer has its data from, such as `file` or `streaming`.
         source_state: how that source was doing.
         replacing: whether a full replace is half done; never seen where a replace is atomic.
+        progress: grows now and then while it goes on.
         last_full_write: when the last full set was written.
         last_change: when anything was written last.
         counts: live items by kind.
@@ -91,6 +92,7 @@ class WriterRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     source: str = ""
     source_state: str = ""
     replacing: bool = False
+    progress: int = 0
     last_full_write: float | None = None
     last_change: float | None = None
     counts: Mapping[Kind, int] = msgspec.field(default_factory=dict)
@@ -113,6 +115,10 @@ class WriterRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             counts=previous.counts,
             digest=previous.digest,
         )
+
+    def amid_replace(self) -> Self:
+        """Return what to store when the writes of a full set go on, some time after the last."""
+        return msgspec.structs.replace(self, progress=self.progress + 1)
 
     def after_replace(self, previous: "WriterRecord | None", tally: "Tally", now: float) -> Self:
         """Return what to store with a full set that `tally` has counted."""

@@ -13,6 +13,7 @@ STANDSTILL: Final = 60.0
 """Seconds after which whoever is replacing everything is taken for dead."""
 
 _Replace = tuple[str, int, bool]
+_Life = tuple[_Replace | None, int]
 
 
 class Unfinished:
@@ -22,11 +23,11 @@ class Unfinished:
         deadline: seconds that it is worth waiting for if there is nothing else to serve.
     """
 
-    __slots__ = ("_began", "_deadline", "_replace", "_since", "_taken")
+    __slots__ = ("_began", "_deadline", "_life", "_since", "_taken")
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
-        self._replace: _Replace | None = None
+        self._life: _Life | None = None
         self._since = 0.0
         self._began = 0.0  # when the first of several in a row was seen
         self._taken: _Replace | None = None
@@ -65,11 +66,11 @@ class Unfinished:
     def _is_worth_waiting_for(
         self, record: WriterRecord | None, now: float, *, has_other: bool
     ) -> bool:
-        replace = _of(record)
-        if replace is None or self._replace is None:
+        life = _life_of(record)
+        if life is None or self._life is None:
             self._began = now
-        if replace is None or replace != self._replace:
-            self._replace, self._since = replace, now
+        if life is None or life != self._life:
+            self._life, self._since = life, now
         if has_other:
             return record is not None and now - self._since < STANDSTILL
         return record is not None and now - self._began < self._deadline  # whoever takes over
@@ -84,21 +85,21 @@ class Abandoned:
         spread: from 0 to 1; different for each, so that not all of them write at once.
     """
 
-    __slots__ = ("_patience", "_replace", "_since", "_told")
+    __slots__ = ("_life", "_patience", "_since", "_told")
 
     def __init__(self, spread: float) -> None:
         self._patience = 1.0 + spread
-        self._replace: _Replace | None = None
+        self._life: _Life | None = None
         self._since = 0.0
         self._told: _Replace | None = None
 
     def is_due(self, record: WriterRecord | None, now: float) -> bool:
         """Return whether to write everything now that this is the record; once for each replace."""
-        replace = _of(record) if record is not None and record.replacing else None
-        if replace != self._replace:
-            self._replace, self._since = replace, now
+        replace, life = _of(record), _life_of(record)
+        if life != self._life:
+            self._life, self._since = life, now
         is_over = now - self._since >= STANDSTILL * self._patience
-        if replace is None or replace == self._told or not is_over:
+        if record is None or not record.replacing or replace == self._told or not is_over:
             return False
         self._told = replace
         return True
@@ -107,3 +108,8 @@ class Abandoned:
 def _of(record: WriterRecord | None) -> _Replace | None:
     """Return which full replace a record speaks of: single changes are counted into it, too."""
     return None if record is None else (record.writer, record.replaces, record.replacing)
+
+
+def _life_of(record: WriterRecord | None) -> _Life | None:
+    """Return what does not stay the same while the writer of a full set is alive."""
+    return None if record is None else (_of(record), record.progress)
