@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("boto3")
 
+from flagkeep._sync.stores import dynamodb_records, dynamodb_table
 from flagkeep._sync.stores.dynamodb import DynamoDBStore
 from flagkeep._runtime import threads as runtime
 from flagkeep.model.item import ItemRef, Kind, SerializedItem
@@ -19,6 +20,8 @@ from tests._sync.test_stores_rows import BAD_ROWS, TOMBSTONES
 from tests.servers.dynamodb_faults import DynamoDBFaults, error
 
 Open = Callable[..., DynamoDBStore]
+RECORD = "p:$flagkeep"
+THEIRS = '{"writer":"they","replacing":true}'
 
 
 @pytest.fixture
@@ -439,11 +442,10 @@ def test_a_record_of_somebody_who_writes_everything_stays(
     opened: Open, table: Table, faults: DynamoDBFaults
 ) -> None:
     store = opened(endpoint=faults.url)
-    theirs = '{"writer":"they","replacing":true}'
     store.replace(full(flags(a=1)), ME)
 
     def overtake(request: Any, ask: Callable[[Any], Any]) -> Any:
-        table.put("p:$flagkeep", "record", version={"N": "9"}, item={"S": theirs})
+        table.put_item("record", 9, THEIRS, RECORD)
         return ask(request)
 
     faults.on("BatchWriteItem", overtake)
@@ -462,6 +464,51 @@ def test_a_record_of_somebody_who_writes_everything_stays(
     record = store.read_record()
     assert record is not None
     assert (record.writer, record.replacing, record.replaces) == ("me", False, 1)
+    store.close()
+
+
+def test_a_record_says_now_and_then_that_a_full_set_goes_on(
+    opened: Open, table: Table, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamodb_records, "_SIGNED_AFTER", 0.0)
+    monkeypatch.setattr(dynamodb_table, "_IN_A_ROW", -1.0)  # a batch at a time
+    store = opened(endpoint=faults.url)
+    seen = []
+
+    def look(request: Any, ask: Callable[[Any], Any]) -> Any:
+        record = json.loads(table.content()["p:$flagkeep", "record"]["item"]["S"])
+        seen.append((record["writer"], record.get("progress", 0), record.get("last_change")))
+        if len(seen) == 2:  # others write single items
+            table.put_item("record", 9, json.dumps({**record, "last_change": 7.0}), RECORD)
+        if len(seen) == 4:
+            table.put_item("record", 99, THEIRS, RECORD)
+        return ask(request)
+
+    faults.on("BatchWriteItem", look)
+    store.replace(full(flags(**{f"f{n}": 1 for n in range(130)})), ME)
+    before, after = [("me", 0, None), ("me", 1, None)], [("me", 2, 7.0), ("me", 3, 7.0)]
+    assert seen == [*before, *after, ("they", 0, None), ("they", 0, None)]
+    record = store.read_record()
+    assert record is not None
+    assert (record.writer, record.replacing) == ("they", True)
+    store.close()
+
+
+@pytest.mark.parametrize("problem", ["deny", "throttle", "lose_answers"])
+def test_a_full_set_goes_on_where_its_record_cannot_say_so(
+    opened: Open, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    monkeypatch.setattr(dynamodb_records, "_SIGNED_AFTER", 0.0)
+    monkeypatch.setattr(dynamodb_table, "_WRITERS_PATIENCE", 0.2)
+    store = opened(endpoint=faults.url)
+    trouble = getattr(faults, problem)
+    trouble("PutItem", where=lambda request: b"progress" in request.body)
+    store.replace(full(flags(a=1)), ME)
+    assert faults.counts["PutItem"] > 3  # the record, the marker and the record again
+    assert (store.get_many(refs("a"))).keys() == set(refs("a"))
+    record = store.read_record()
+    assert record is not None
+    assert (record.replacing, record.progress, record.replaces) == (False, 0, 1)
     store.close()
 
 

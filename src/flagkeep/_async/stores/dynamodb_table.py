@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from flagkeep._async.stores import dynamodb_pages as pages
 from flagkeep._async.stores.dynamodb_pages import Take
@@ -57,6 +57,13 @@ _LONGEST_SHORT_PAUSE: Final = 0.2
 ATTEMPTS: Final = 20
 
 Query = Callable[[str, Key | None], Arguments]
+
+
+class AsyncCompanion(Protocol):
+    """What is told of a long operation."""
+
+    async def go_on(self, operation: str) -> None:
+        """Take note that it goes on."""
 
 
 class AsyncDynamoDBTable:
@@ -150,12 +157,18 @@ class AsyncDynamoDBTable:
 
     # --- writing ------------------------------------------------------------------------------
 
-    async def write(self, operation: str, batches: Iterable[Sequence[Arguments]]) -> None:
+    async def write(
+        self,
+        operation: str,
+        batches: Iterable[Sequence[Arguments]],
+        companion: AsyncCompanion | None = None,
+    ) -> None:
         """Put and delete rows, batch by batch; done when all of it is done.
 
         Args:
             operation: of the store.
             batches: each is as much as one request may hold.
+            companion: is told again and again.
         """
         make = partial(self._session.call, operation, "batch_write_item")
         row = _InARow(make, self._workers.turns, self.requests, batches)
@@ -163,6 +176,8 @@ class AsyncDynamoDBTable:
         try:
             while row.left:
                 done, undone, why = await self._ask(operation, row.write_some, UNLIMITED)
+                if companion is not None:
+                    await companion.go_on(operation)
                 await pauses.after(done, undone, why)
                 if not undone:
                     pauses = self._pauses(operation, UNLIMITED)
@@ -193,7 +208,7 @@ class AsyncDynamoDBTable:
         place: Place,
         row: Row | None,
         change: Callable[[Row | None], Row | None],
-    ) -> None:
+    ) -> Row | None:
         """Put what `change` makes of a row, again if others have put something else there.
 
         Args:
@@ -201,11 +216,14 @@ class AsyncDynamoDBTable:
             place: of the row.
             row: as it was when it was read.
             change: returns what to put in the place of a row; None: leave it as it is.
+
+        Returns:
+            What was put.
         """
         for attempt in range(ATTEMPTS):
             new = change(row)
             if new is None:
-                return
+                return None
             try:
                 await self.put_if(operation, self.requests.put_over(new, row))
             except ConditionFailed as exc:
@@ -218,9 +236,9 @@ class AsyncDynamoDBTable:
                 await self.pause_after(operation, attempt)
                 row = await self.get(operation, place)
                 if row == new:
-                    return
+                    return new
             else:
-                return
+                return new
         raise self.outpaced(operation)
 
     # --- asking -------------------------------------------------------------------------------

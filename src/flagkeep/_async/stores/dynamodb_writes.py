@@ -75,7 +75,7 @@ class AsyncDynamoDBWrites:
         is_marked = names.marker in rows
         if plan.puts or plan.deletes or not is_marked:
             await signing.begin(operation)
-            unwritten += await self._carry_out(operation, plan, existing)
+            unwritten += await self._carry_out(operation, plan, existing, signing)
             if not is_marked:
                 await table.put(operation, names.marker.as_key())
         self.unstored.keep_in_parts(wanted.large.keys() - unwritten)
@@ -94,7 +94,7 @@ class AsyncDynamoDBWrites:
         return existing
 
     async def _carry_out(
-        self, operation: str, plan: Replacement, existing: Existing
+        self, operation: str, plan: Replacement, existing: Existing, signing: AsyncSigning
     ) -> list[ItemRef]:
         """Write what is to be written; return what the table has refused."""
         refused = []
@@ -104,14 +104,15 @@ class AsyncDynamoDBWrites:
                 batches.append(step)
                 if len(batches) < _BATCHES:
                     continue
-            await self._table.write(operation, batches)
+            await self._table.write(operation, batches, signing)
             batches = []
             if isinstance(step, list):
                 continue
             ref, item = step
             if not await self._large.put(operation, ref, item, existing.parts.get(ref, ())):
                 refused.append(ref)
-        await self._table.write(operation, batches)
+            await signing.go_on(operation)
+        await self._table.write(operation, batches, signing)
         return refused
 
     async def _tally(

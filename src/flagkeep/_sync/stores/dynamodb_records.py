@@ -6,6 +6,7 @@ have, and it goes on doing so if its writer is killed between the two.
 
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -17,6 +18,8 @@ from flagkeep.storage.contents import Tally, WriterRecord
 from flagkeep.storage.dynamodb_layout import Place, Row, record_in, record_row
 
 log: Final = logging.getLogger("flagkeep.stores.dynamodb")
+
+_SIGNED_AFTER: Final = 15.0  # seconds: whoever says nothing for a minute is taken for dead
 
 
 class Written(NamedTuple):
@@ -45,6 +48,7 @@ class Signing:
         self._record = record
         self._previous = record_in(row)
         self._row = row
+        self._signed_at = runtime.monotonic()
 
     def begin(self, operation: str) -> None:
         """Say that what is in the table is not whole any more."""
@@ -54,6 +58,23 @@ class Signing:
         begun = self._record.before_replace(self._previous)
         self._row = record_row(self._place, begun, self._row)
         self._table.put(operation, self._row)
+
+    def go_on(self, operation: str) -> None:
+        """Say now and then that it is still going on; it does so even where that cannot be said."""
+        now = runtime.monotonic()
+        if self._record is None or now - self._signed_at < _SIGNED_AFTER:
+            return
+        self._signed_at = now
+        with suppress(StoreError):
+            put = self._table.amend(operation, self._place, self._row, self._signed_again)
+            self._row = put or self._row
+
+    def _signed_again(self, row: Row | None) -> Row | None:
+        there = record_in(row)
+        if self._record is None or there is None:
+            return None
+        is_ours = there.replacing and there.writer == self._record.writer
+        return record_row(self._place, there.amid_replace(), row) if is_ours else None
 
     def end(self, operation: str, tally: Tally) -> None:
         """Say what is there now, unless somebody else has begun to write everything."""

@@ -75,7 +75,7 @@ class DynamoDBWrites:
         is_marked = names.marker in rows
         if plan.puts or plan.deletes or not is_marked:
             signing.begin(operation)
-            unwritten += self._carry_out(operation, plan, existing)
+            unwritten += self._carry_out(operation, plan, existing, signing)
             if not is_marked:
                 table.put(operation, names.marker.as_key())
         self.unstored.keep_in_parts(wanted.large.keys() - unwritten)
@@ -94,7 +94,7 @@ class DynamoDBWrites:
         return existing
 
     def _carry_out(
-        self, operation: str, plan: Replacement, existing: Existing
+        self, operation: str, plan: Replacement, existing: Existing, signing: Signing
     ) -> list[ItemRef]:
         """Write what is to be written; return what the table has refused."""
         refused = []
@@ -104,14 +104,15 @@ class DynamoDBWrites:
                 batches.append(step)
                 if len(batches) < _BATCHES:
                     continue
-            self._table.write(operation, batches)
+            self._table.write(operation, batches, signing)
             batches = []
             if isinstance(step, list):
                 continue
             ref, item = step
             if not self._large.put(operation, ref, item, existing.parts.get(ref, ())):
                 refused.append(ref)
-        self._table.write(operation, batches)
+            signing.go_on(operation)
+        self._table.write(operation, batches, signing)
         return refused
 
     def _tally(
