@@ -887,7 +887,7 @@ def test_a_table_with_another_key_is_never_written_to(wrong: str, dynamodb_url: 
         error = complaint(store, ask)
         assert isinstance(error, StoreCorrupt)
         assert "partition key namespace (String)" in error.reason
-        assert "aws dynamodb create-table" in error.reason
+        assert "delete it or take another name, then: aws dynamodb create-table" in error.reason
     assert Table(dynamodb_url, name).content() == {}
     drop_table(dynamodb_url, name)
     store.close()
@@ -994,6 +994,9 @@ def test_a_status_of_trouble_is_told(
     faults.fail(None)
     assert "problem of its own" in (complaint(store, value)).reason
     faults.pass_on()
-    faults.answer(None, 503, b"", {})
-    assert "503" in (complaint(store, value)).reason
+    for body in (b"", b"<html>Unsupported method</html>", b"[]"):
+        faults.answer(None, 501, body, {"Content-Type": "text/html"})
+        reason = (complaint(store, value)).reason
+        assert reason.endswith("is it DynamoDB? Check the endpoint (status 501)")
+        faults.pass_on()
     store.close()

@@ -128,12 +128,13 @@ class _Parser:
             NotAnObject: it is none.
         """
         status = response["status_code"]
-        if status != 200:  # noqa: PLR2004  OK
-            return self._parser.parse(response, shape)
         try:
             answer = parse_json(response["body"])
         except InvalidData:
-            raise NotAnObject from None
+            answer = None
+        if status != 200:  # noqa: PLR2004  OK
+            known = response if isinstance(answer, dict) else {**response, "body": b"{}"}
+            return self._parser.parse(known, shape)  # which stumbles over other JSON
         if not isinstance(answer, dict):
             raise NotAnObject
         answer["ResponseMetadata"] = {"HTTPStatusCode": status}

@@ -70,6 +70,8 @@ _NO_CREDENTIALS: Final = (
     " session, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or let the machine have a role"
 )
 _NO_SERVICE: Final = "what answers there is not DynamoDB: check the endpoint"
+_NO_WORD: Final = "what answers there does not say why it fails: is it DynamoDB? Check the endpoint"
+_INTERNAL: Final = "DynamoDB has a problem of its own"
 
 # By the names of the driver's classes; the first that fits, along the classes an error has.
 _OF_DRIVER: Final = {
@@ -114,7 +116,10 @@ _ABOUT_KEYS: Final = re.compile(
 _ACTION: Final = re.compile(r"\b(?:dynamodb|kms|sts):[A-Za-z]+")
 _SCHEMA: Final = (
     "the table has another key: it must have the partition key namespace (String) and the sort key"
-    " key (String)"
+    " key (String); delete it or take another name, then"
+)
+_MISSING_TABLE: Final = (
+    "there is no such table in that region and account, or it is still being made; make it with"
 )
 
 
@@ -230,10 +235,9 @@ def _of_service(
         reason = f"the table is throttled ({code}): give it more capacity, or on-demand billing"
         return Busy(store, operation, reason)
     if code in _SHAKY:
-        return Shaky(store, operation, f"DynamoDB has a problem of its own ({code})")
+        return Shaky(store, operation, f"{_INTERNAL} ({code})")
     if code == _MISSING:
-        reason = f"there is no such table, or it is still being made: {settings.creation(region)}"
-        return StoreMissing(store, operation, reason)
+        return StoreMissing(store, operation, f"{_MISSING_TABLE}: {settings.creation(region)}")
     if code in _REASONS:
         return Refused(store, operation, _REASONS[code], code)
     if code in _DENIED:
@@ -250,7 +254,9 @@ def _of_unknown(
     store = settings.label
     status = (response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
     if status >= 500:  # noqa: PLR2004  the server's errors
-        return Shaky(store, operation, f"an answer with the status {status}")
+        if code and not code.isdigit():
+            return Shaky(store, operation, f"{_INTERNAL} ({code})")
+        return Shaky(store, operation, f"{_NO_WORD} (status {status})")
     if code.endswith("Exception"):
         reason = f"DynamoDB refuses the request ({code}): {text}"
         return Refused(store, operation, reason, code)
