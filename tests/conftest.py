@@ -73,6 +73,12 @@ def _fixtures(item: pytest.Item) -> Collection[str]:
     return getattr(item, "fixturenames", ())
 
 
+def _check_is_prepared(request: pytest.FixtureRequest, name: str) -> None:
+    """Fail if a test comes to a server on a way that nobody can see before it runs."""
+    if name not in prepare.used_by(_fixtures(request.node)):
+        pytest.fail(f"ask for {name}_here, too: it is built before the time limit begins")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The event loop of `async def` tests."""
@@ -115,6 +121,7 @@ def dynamodb_server() -> Iterator[dynamodb.DynamoDBServer]:
 @pytest.fixture
 def dynamodb_url(request: pytest.FixtureRequest) -> str:
     """The URL of a DynamoDB Local: FLAGKEEP_TEST_DYNAMODB_URL, or of the shared server."""
+    _check_is_prepared(request, "dynamodb")
     url: str = dynamodb.given_url() or request.getfixturevalue("dynamodb_server").url
     return url
 
@@ -140,6 +147,7 @@ def consul_server() -> Iterator[consul.ConsulServer]:
 @pytest.fixture
 def consul_url(request: pytest.FixtureRequest) -> str:
     """The URL of a Consul: FLAGKEEP_TEST_CONSUL_URL, or of the shared server."""
+    _check_is_prepared(request, "consul")
     url: str = consul.given_url() or request.getfixturevalue("consul_server").url
     return url
 

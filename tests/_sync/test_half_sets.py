@@ -29,7 +29,7 @@ from tests.servers.consul_faults import ConsulFaults
 from tests.servers.dynamodb_faults import DynamoDBFaults
 from tests.servers.http_faults import Ask, HttpFaults, Reply, Request
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("dynamodb_here", "consul_here")]
 
 USER: Final = Context.create("u")
 ME: Final = WriterRecord(writer="me", host="here")
