@@ -438,10 +438,10 @@ class AsyncDataSystem:
             self._complained_of.clear()
         elif self._lost_touch is None:
             self._lost_touch = runtime.monotonic()
-        is_news = self._machine.report(state, error, runtime.wall_time())
-        self._refresh_short_way()
         if error is not None:
             self._complain(error)
+        is_news = self._machine.report(state, error, runtime.wall_time())
+        self._refresh_short_way()
         if state in _UPDATED or not self._source.keeps_trying_to_start:
             self.settled.set()
         if is_news:
