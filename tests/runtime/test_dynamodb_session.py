@@ -55,6 +55,16 @@ def _no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
 
 
+OTHERS: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    """Leave out what other tests have left hanging: it ends some time."""
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
+
+
 @pytest.fixture
 def faults(dynamodb_url: str) -> Iterator[DynamoDBFaults]:
     with DynamoDBFaults(dynamodb_url) as faults:
@@ -105,7 +115,8 @@ def reason(ask: Callable[[], object]) -> str:
 
 
 def calls() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "flagkeep-dynamodb-call"]
+    running = set(threading.enumerate()) - OTHERS
+    return [one for one in running if one.name == "flagkeep-dynamodb-call"]
 
 
 # --- where credentials come from ------------------------------------------------------------------
@@ -734,9 +745,6 @@ def test_no_more_threads_are_kept_than_are_needed_again(
     opened: Make, faults: DynamoDBFaults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dynamodb_calls, "KEPT", 2)
-    deadline = time.monotonic() + 20
-    while calls() and time.monotonic() < deadline:  # those of other tests are about to end
-        time.sleep(0.01)
     store = opened(**KEYS)
     assert not store.is_initialized()
     faults.hang("GetItem")
