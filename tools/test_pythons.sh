@@ -19,25 +19,34 @@ make_environment() { # NAME PYTHON
 }
 
 # The tests of what needs another extra are left out: a folder whose imports need it, and a marker.
-# Two at a time: most of them wait for a server or a process.
 test_in() { # NAME, then arguments for pytest
-    environment=.venvs/$1/bin/python
+    name=$1
     shift
+    run_tests "$name" -m "not extras and not faults" --ignore=tests/cli "$@"
+}
+
+# Two at a time: most of them wait for a server or a process. A few that fail are run again, alone
+# (docs/decisions/0024).
+run_tests() { # NAME, then arguments for pytest
+    environment=.venvs/$1/bin/python
+    cache=.venvs/$1/pytest_cache
+    shift
+    rm -rf "$cache"
     (
         unset PYTHONPATH
-        "$environment" -m pytest -q -m "not extras and not faults" --ignore=tests/cli -n 2 "$@"
+        set -- -m pytest -q -o "cache_dir=$cache" "$@"
+        "$environment" "$@" -n 2 || {
+            .venv/bin/python tools/failed.py "$cache" &&
+                "$environment" "$@" --last-failed --last-failed-no-failures=none
+        }
     )
 }
 
 # What needs the driver of DynamoDB, in one colour, as only the driver is another. The lowest one
 # calls what Python 3.12 and later warn of.
 test_dynamodb_in() { # NAME
-    (
-        unset PYTHONPATH
-        ".venvs/$1/bin/python" -m pytest -q -m "not faults" -n 2 \
-            -W "ignore:datetime.datetime.utcnow:DeprecationWarning" \
-            tests/_sync/test_dynamodb_*.py tests/runtime/test_dynamodb_*.py
-    )
+    run_tests "$1" -m "not faults" -W "ignore:datetime.datetime.utcnow:DeprecationWarning" \
+        tests/_sync/test_dynamodb_*.py tests/runtime/test_dynamodb_*.py
 }
 
 lowest_dependencies() {
