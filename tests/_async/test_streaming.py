@@ -470,15 +470,16 @@ async def test_one_bad_item_among_good_ones_costs_itself_only() -> None:
 async def test_the_status_follows_the_stream_and_an_error_stays_until_the_next() -> None:
     heard: list[SourceStatus] = []
     async with AsyncFakeUpstream(data("a")) as upstream:
-        async with client_of(streaming(upstream)) as client:
-            await until_state(client, SourceState.VALID)
+        upstream.respond(STREAM, Scripted(503, delay=0.2))  # somebody listens by then
+        async with client_of(streaming(upstream, delay=0.05)) as client:
             client.on_source_status(heard.append)
+            assert await client.wait_until_ready()
             upstream.drop_streams()
             await until(lambda: [one.state for one in heard[-2:]] == ["interrupted", "valid"])
             assert status_of(client).error == heard[-2].error
         await until(lambda: status_of(client).state is SourceState.OFF)
     states = [one.state for one in heard if one.state is not SourceState.OFF]
-    assert states[-2:] == ["interrupted", "valid"]
+    assert states[-3:] == ["valid", "interrupted", "valid"]
     assert all(before.since <= after.since for before, after in itertools.pairwise(heard))
 
 
